@@ -1,0 +1,123 @@
+"""Settings of a service: declared once, read from the environment or an env file, explained by themselves."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from dotenv import dotenv_values
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_core import PydanticUndefined
+
+
+class SettingsError(Exception):
+    """A setting is wrong or missing. The text is one line: its name, what was found, what is expected."""
+
+
+def setting(
+    default: Any = PydanticUndefined,
+    *,
+    about: str,
+    raising: str = "",
+    lowering: str = "",
+    expected: str = "",
+    **bounds: Any,
+) -> Any:
+    """Declare a setting.
+
+    `about` says what it is; `raising` and `lowering` what a change in either direction costs (numbers need both);
+    `expected` is the end of the error line "NAME: found X, expected …"; `bounds` are pydantic's (`ge`, `le`, …).
+    """
+    extra = {"raising": raising, "lowering": lowering, "expected": expected}
+    return Field(default, description=about, json_schema_extra=extra, **bounds)
+
+
+class Settings(BaseModel):
+    """Base of each service's settings. A field `node_id` is read from `NODE_ID`."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", validate_default=False)
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str], env_file: Path | None = None) -> Self:
+        """Read the settings; the environment wins over the file. Raises SettingsError."""
+        found = {name: value for name, value in environ.items() if name in cls.names()}
+        if env_file is not None:
+            found = cls._read_file(env_file) | found
+        found = {name: value for name, value in found.items() if value != ""}
+        try:
+            return cls.model_validate({name.lower(): value for name, value in found.items()})
+        except ValidationError as problem:
+            raise SettingsError(cls._line(problem, found)) from None
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """The environment names of all settings, in order of declaration."""
+        return [field.upper() for field in cls.model_fields]
+
+    @classmethod
+    def _read_file(cls, path: Path) -> dict[str, str]:
+        try:
+            text = {name: value or "" for name, value in dotenv_values(path, verbose=False).items()}
+        except (OSError, UnicodeDecodeError) as problem:
+            raise SettingsError(f"env file {path}: cannot be read: {problem}") from None
+        if not path.is_file():
+            raise SettingsError(f"env file {path}: no such file; name an existing one with --env-file")
+        for name in text:
+            if name not in cls.names():
+                near = difflib.get_close_matches(name, cls.names(), n=1)
+                hint = f"did you mean {near[0]}?" if near else "see --help for the settings there are"
+                raise SettingsError(f"{name}: found in {path}, but there is no such setting; {hint}")
+        return text
+
+    @classmethod
+    def _line(cls, problem: ValidationError, found: Mapping[str, str]) -> str:
+        error = problem.errors(include_url=False)[0]
+        if not error["loc"]:
+            return str(error["ctx"]["error"]) if "ctx" in error else error["msg"]
+        field = str(error["loc"][0])
+        info = cls.model_fields[field]
+        extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+        expected = str(extra.get("expected") or "") or error["msg"].removeprefix("Input should be ")
+        expected = expected.removeprefix("Value error, ")
+        name = field.upper()
+        if name not in found:
+            return f"{name}: not set, expected {expected}"
+        shown = "a value that is not shown" if info.annotation in (SecretStr, SecretStr | None) else repr(found[name])
+        return f"{name}: found {shown}, expected {expected}"
+
+    def effective(self) -> list[tuple[str, str]]:
+        """Every setting as it is in force, `(NAME, value)`, secrets masked."""
+        rows = []
+        for field in type(self).model_fields:
+            value = getattr(self, field)
+            if isinstance(value, SecretStr):
+                text = "********"
+            elif value is None:
+                text = ""
+            elif isinstance(value, tuple):
+                text = ",".join(map(str, value))
+            else:
+                text = str(value)
+            rows.append((field.upper(), text))
+        return rows
+
+
+def explain(cls: type[Settings]) -> str:
+    """The settings as lines of text for `--help`."""
+    lines = []
+    for field, info in cls.model_fields.items():
+        needed = info.is_required()
+        default = "required" if needed else f"default {default_text(info.default)}"
+        lines.append(f"  {field.upper()} ({default})\n      {info.description}")
+    return "\n".join(lines)
+
+
+def default_text(default: Any) -> str:
+    """A default as the operator would write it."""
+    if default is None or default == () or default == "":
+        return "none"
+    if isinstance(default, tuple):
+        return ",".join(map(str, default))
+    return str(default)
