@@ -1,0 +1,1 @@
+"""A node of wsmesh: WebSocket clients, the publish API and the mesh."""

@@ -1,0 +1,1 @@
+"""The registry of wsmesh: nodes, apps and channel rules."""
