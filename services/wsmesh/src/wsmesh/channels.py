@@ -9,9 +9,7 @@ MAX_LENGTH = 164
 SERVER_TO_USER = "#server-to-user-"
 
 _NAME = re.compile(r"[A-Za-z0-9_\-=@,.;]+")
-_PREFIX = re.compile(
-    r"(private-encrypted-cache-|private-encrypted-|private-cache-|private-|presence-cache-|presence-|cache-)"
-)
+_PREFIX = re.compile(r"((?:private|presence)-cache-|private-encrypted-(?:cache-)?|private-|presence-|cache-)")
 
 
 class ChannelKind(NamedTuple):

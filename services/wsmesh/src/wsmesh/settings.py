@@ -30,7 +30,7 @@ def setting(
     `about` says what it is; `raising` and `lowering` what a change in either direction costs (numbers need both);
     `expected` is the end of the error line "NAME: found X, expected …"; `bounds` are pydantic's (`ge`, `le`, …).
     """
-    extra = {"raising": raising, "lowering": lowering, "expected": expected}
+    extra: dict[str, Any] = {"raising": raising, "lowering": lowering, "expected": expected}
     return Field(default, description=about, json_schema_extra=extra, **bounds)
 
 

@@ -1,4 +1,4 @@
-"""Write the settings of every service as a page of Markdown: `python -m wsmesh.settings_page > docs/configuration.md`."""
+"""The settings of every service as a page of Markdown: `python -m wsmesh.settings_page > docs/configuration.md`."""
 
 from __future__ import annotations
 
