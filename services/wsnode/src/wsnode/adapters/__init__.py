@@ -1,0 +1,1 @@
+"""The node's way to the outside: peers, registry, disk."""

@@ -1,0 +1,63 @@
+"""What streams carry: messages, numbered 1, 2, 3 … by the node that accepted them."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+StreamId = str
+"""`<node id>~<start time, milliseconds, base 36>`: one run of one node."""
+
+
+class Event(Struct, frozen=True, tag="event", omit_defaults=True):
+    """A publish: `data` goes to the subscribers of each channel, but not to the connection `exclude`."""
+
+    app: str
+    channels: list[str]
+    name: str
+    data: str
+    exclude: str | None = None
+    """Socket id of the connection that caused the publish and must not get it back."""
+
+
+class Terminate(Struct, frozen=True, tag="terminate"):
+    """All connections that are signed in as this user are to be closed."""
+
+    app: str
+    user: str
+
+
+class SubscriptionCount(Struct, frozen=True, tag="count"):
+    """How many connections of the message's node are subscribed to a channel whose rule counts them."""
+
+    app: str
+    channel: str
+    count: int
+
+
+Payload = Event | Terminate | SubscriptionCount
+
+
+class Message(Struct, frozen=True, array_like=True):
+    """One entry of a stream."""
+
+    seq: int
+    payload: Payload
+
+
+def stream_id(node_id: str, started_at: float) -> StreamId:
+    """The stream of a run that started at `started_at`, seconds since the epoch."""
+    number, digits = int(started_at * 1000), ""
+    while number:
+        number, rest = divmod(number, 36)
+        digits = "0123456789abcdefghijklmnopqrstuvwxyz"[rest] + digits
+    return f"{node_id}~{digits or '0'}"
+
+
+def node_of(stream: StreamId) -> str:
+    """The node that a stream belongs to."""
+    return stream.rpartition("~")[0]
+
+
+def event_id(stream: StreamId, seq: int) -> str:
+    """The id of a message: `<stream id>:<sequence number>`."""
+    return f"{stream}:{seq}"
