@@ -94,7 +94,7 @@ class NodeSettings(Settings):
     )
     state_dir: Path = setting(
         Path("/var/lib/wsnode"),
-        about="Folder for the last configuration and the id of the last run, one for each node; holds secrets, mode 0700.",
+        about="Folder for the last configuration and the id of the last run, one a node; holds secrets, mode 0700.",
     )
     weight: int = setting(
         100,
@@ -151,7 +151,8 @@ class NodeSettings(Settings):
     )
     client_messages_per_second: int = setting(
         100,
-        about="Messages a second that one client may send, with a burst of five times as many; beyond, it is closed with 4100.",
+        about="Messages a second that one client may send, with a burst of five times as many; beyond, it is closed "
+        "with 4100.",
         expected="a number from 1 to 100000",
         raising="one client can take more of the node's time.",
         lowering="clients that subscribe to many channels at once are cut.",

@@ -1,0 +1,66 @@
+"""What nodes say to each other on the mesh port (MessagePack bodies, `docs/architecture.md`)."""
+
+from __future__ import annotations
+
+from msgspec import Raw, Struct
+
+from wsnode.domain.messages import StreamId, SubscriptionCount
+
+PROTOCOL_VERSION = 1
+SUPPORTED_VERSIONS = frozenset({PROTOCOL_VERSION})
+"""Neighbouring versions talk to each other, so that a rolling upgrade loses nothing."""
+
+
+class Snapshot(Struct, frozen=True):
+    """What a node's own clients amount to, for a peer that has not followed its stream from the start."""
+
+    connections: dict[str, int] = {}
+    """App id -> connections."""
+    counts: list[SubscriptionCount] = []
+
+
+class Hello(Struct, frozen=True):
+    """A node announces a run of itself."""
+
+    node: str
+    stream: StreamId
+    location: str
+    address: str
+    last: int
+    """The newest sequence number of its stream."""
+    position: dict[StreamId, int]
+    snapshot: Snapshot
+
+
+class HelloAnswer(Struct, frozen=True):
+    """The other node's own announcement; `start` is from where its stream will be pushed to the asker."""
+
+    node: str
+    stream: StreamId
+    start: int
+    position: dict[StreamId, int]
+    snapshot: Snapshot
+
+
+class Push(Struct, frozen=True):
+    """Messages of the sender's stream that follow `after`; without any it is a heartbeat."""
+
+    stream: StreamId
+    oldest: int
+    """The oldest message that the sender still holds: what came before and has not arrived never will."""
+    after: int
+    messages: list[Raw]
+    connections: dict[str, int]
+
+
+class PushAnswer(Struct, frozen=True):
+    """The receiver's position: what it says of the sender's stream is the acknowledgement."""
+
+    stream: StreamId
+    position: dict[StreamId, int]
+
+
+class Goodbye(Struct, frozen=True):
+    """A run has ended: nothing more follows on this stream."""
+
+    stream: StreamId
