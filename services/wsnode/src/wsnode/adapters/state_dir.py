@@ -1,0 +1,62 @@
+"""What a node keeps on its disk: the last configuration, and the id of its last run."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+import msgspec
+
+from wsmesh.contract import ClusterConfig
+from wsmesh.settings import SettingsError
+
+
+class StateDir:
+    """A folder that one process holds at a time. Files are replaced whole, readable by their owner only."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as problem:
+            raise SettingsError(
+                f"STATE_DIR: cannot use {path}: {problem.strerror}; expected a folder that this service may write"
+            ) from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise SettingsError(
+                f"STATE_DIR: {path} is in use by another running node; expected a folder for this node alone"
+            ) from None
+
+    def last_run(self) -> str | None:
+        """The stream id of the run before this one."""
+        try:
+            return (self._path / "run").read_text().strip() or None
+        except OSError:
+            return None
+
+    def keep_run(self, stream: str) -> None:
+        """Remember this run, so that the next one can show that it is the same node."""
+        self._replace("run", stream.encode())
+
+    def last_config(self) -> ClusterConfig | None:
+        """The last configuration that was kept, or None; a broken file counts as none."""
+        try:
+            return msgspec.json.decode((self._path / "config.json").read_bytes(), type=ClusterConfig)
+        except (OSError, msgspec.DecodeError):
+            return None
+
+    def keep_config(self, config: ClusterConfig) -> None:
+        """Remember a configuration for a start without the registry."""
+        self._replace("config.json", msgspec.json.encode(config))
+
+    def _replace(self, name: str, content: bytes) -> None:
+        temporary = self._path / f".{name}.new"
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self._path / name)

@@ -1,0 +1,111 @@
+"""How many connections of the whole cluster are subscribed to the channels whose rule counts them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from wsnode.domain.messages import SubscriptionCount
+
+Key = tuple[str, str]
+"""App id and channel."""
+
+AT_ONCE = 100
+"""Up to so many subscribers a change is told at once."""
+
+INTERVAL = 5.0
+"""Seconds between two tellings of a channel with more."""
+
+
+class Throttle:
+    """Says when a change of a channel's number is told: at once while it is small, else every INTERVAL seconds."""
+
+    __slots__ = ("_told", "_waiting")
+
+    def __init__(self) -> None:
+        self._told: dict[Key, float] = {}
+        self._waiting: set[Key] = set()
+
+    def now(self, key: Key, number: int, now: float) -> bool:
+        """Whether to tell at once; if not, `due` will name the channel later."""
+        if number > AT_ONCE and now - self._told.get(key, -INTERVAL) < INTERVAL:
+            self._waiting.add(key)
+            return False
+        self._waiting.discard(key)
+        if number > AT_ONCE:
+            self._told[key] = now
+        else:
+            self._told.pop(key, None)
+        return True
+
+    def due(self, now: float) -> list[Key]:
+        """The channels that waited long enough."""
+        due = [key for key in self._waiting if now - self._told.get(key, -INTERVAL) >= INTERVAL]
+        self._waiting.difference_update(due)
+        self._told.update((key, now) for key in due)
+        return due
+
+    def forget(self, key: Key) -> None:
+        """Drop what is known of a channel."""
+        self._told.pop(key, None)
+        self._waiting.discard(key)
+
+
+class Counts:
+    """Each node's number of subscribers by channel, and when to tell others and the subscribers of a change."""
+
+    def __init__(self, node: str, own: Callable[[Key], int]) -> None:
+        self._node = node
+        self._own = own
+        self._by_key: dict[Key, dict[str, int]] = {}
+        self._announce = Throttle()
+        self._tell = Throttle()
+        self.announcements: list[SubscriptionCount] = []
+        """What is to be published on the own stream; whoever publishes takes it away."""
+
+    def total(self, key: Key) -> int:
+        """The number of the whole cluster, as far as announced."""
+        return sum(self._by_key.get(key, {}).values())
+
+    def changed(self, key: Key, now: float) -> None:
+        """The number of this node's subscribers changed."""
+        if self._announce.now(key, max(self.total(key), self._own(key)), now):
+            self._announce_now(key)
+
+    def learn(self, node: str, count: SubscriptionCount, now: float) -> Key | None:
+        """Take a node's announcement; the channel, if its subscribers are to be told at once."""
+        key = (count.app, count.channel)
+        nodes = self._by_key.setdefault(key, {})
+        if nodes.get(node, 0) == count.count:
+            return None
+        nodes[node] = count.count
+        return self._after(key, now)
+
+    def forget_node(self, node: str, now: float) -> list[Key]:
+        """A node is gone; the channels whose subscribers are to be told at once."""
+        keys = [key for key, nodes in self._by_key.items() if nodes.pop(node, 0)]
+        return [key for key in keys if self._after(key, now)]
+
+    def tick(self, now: float) -> list[Key]:
+        """Announce what waited; the channels whose subscribers are to be told."""
+        for key in self._announce.due(now):
+            self._announce_now(key)
+        return self._tell.due(now)
+
+    def own(self) -> list[SubscriptionCount]:
+        """This node's numbers, for a peer that knows none."""
+        mine = ((key, nodes.get(self._node, 0)) for key, nodes in self._by_key.items())
+        return [SubscriptionCount(app, channel, number) for (app, channel), number in mine if number]
+
+    def _announce_now(self, key: Key) -> None:
+        self.announcements.append(SubscriptionCount(*key, self._own(key)))
+
+    def _after(self, key: Key, now: float) -> Key | None:
+        nodes = self._by_key[key]
+        for node in [node for node, number in nodes.items() if not number]:
+            del nodes[node]
+        if not nodes:
+            del self._by_key[key]
+            self._tell.forget(key)
+            self._announce.forget(key)
+            return key
+        return key if self._tell.now(key, sum(nodes.values()), now) else None

@@ -1,0 +1,60 @@
+"""The apps and their channel rules, as the last configuration has them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from wsmesh.contract import App, ChannelRule
+
+DEFAULT_RULE = ChannelRule(pattern="*")
+"""The rule of a channel that no rule of its app matches."""
+
+MAX_CACHED = 10_000
+"""Channel names whose rule is remembered; beyond, all are forgotten and looked up anew."""
+
+
+class Directory:
+    """Finds apps by key and id, and the rule of a channel. Never changed: a new configuration is a new directory."""
+
+    def __init__(self, apps: Iterable[App] = ()) -> None:
+        self._by_id = {app.id: app for app in apps}
+        self._by_key = {app.key: app for app in self._by_id.values()}
+        self._matchers: dict[str, list[tuple[re.Pattern[str], ChannelRule]]] = {}
+        self._rules: dict[tuple[str, str], ChannelRule] = {}
+
+    @property
+    def apps(self) -> Iterable[App]:
+        """All apps, enabled or not."""
+        return self._by_id.values()
+
+    def by_id(self, app_id: str) -> App | None:
+        """The app with this id."""
+        return self._by_id.get(app_id)
+
+    def by_key(self, key: str) -> App | None:
+        """The app with this public key."""
+        return self._by_key.get(key)
+
+    def rule_for(self, app: App, channel: str) -> ChannelRule:
+        """The rule of a channel: of those that match the one with the most characters other than `*`, then by pattern."""
+        if not app.rules:
+            return DEFAULT_RULE
+        rule = self._rules.get((app.id, channel))
+        if rule is None:
+            rule = next((rule for regex, rule in self._matchers_of(app) if regex.fullmatch(channel)), DEFAULT_RULE)
+            if len(self._rules) >= MAX_CACHED:
+                self._rules.clear()
+            self._rules[app.id, channel] = rule
+        return rule
+
+    def _matchers_of(self, app: App) -> list[tuple[re.Pattern[str], ChannelRule]]:
+        matchers = self._matchers.get(app.id)
+        if matchers is None:
+            by_weight = sorted(app.rules, key=lambda rule: (-len(rule.pattern.replace("*", "")), rule.pattern))
+            matchers = self._matchers[app.id] = [(_regex(rule.pattern), rule) for rule in by_weight]
+        return matchers
+
+
+def _regex(pattern: str) -> re.Pattern[str]:
+    return re.compile(".*".join(re.escape(part) for part in pattern.split("*")))

@@ -1,0 +1,30 @@
+"""What load balancers and monitoring ask a node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from sanic import HTTPResponse, Request, Sanic
+
+
+def add_health_routes(
+    app: Sanic[Any, Any], *, node: str, location: str, reasons: Callable[[], list[str]], registry: CollectorRegistry
+) -> None:
+    """`/livez`: the loop turns; `/readyz`: clients are welcome, or why not; `/metrics`: for Prometheus."""
+
+    @app.get("/livez")
+    async def livez(_: Request[Any, Any]) -> HTTPResponse:
+        return HTTPResponse(b'{"live":true}', content_type="application/json")
+
+    @app.get("/readyz")
+    async def readyz(_: Request[Any, Any]) -> HTTPResponse:
+        against = reasons()
+        body = {"ready": not against, "reasons": against, "node": node, "location": location}
+        return HTTPResponse(msgspec.json.encode(body), 503 if against else 200, content_type="application/json")
+
+    @app.get("/metrics")
+    async def metrics(_: Request[Any, Any]) -> HTTPResponse:
+        return HTTPResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,90 @@
+"""What the mesh port answers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+from sanic import HTTPResponse, Request, Sanic
+
+from wsmesh.contract import error_answer
+from wsmesh.signature import same
+from wsnode.adapters.mesh_client import CONTENT_TYPE, HELLO_FIRST, VERSION_HEADER
+from wsnode.domain.inbox import Malformed
+from wsnode.domain.mesh import SameNode, UnknownStream
+from wsnode.domain.wire import SUPPORTED_VERSIONS, Goodbye, Hello, HelloAnswer, Push, PushAnswer
+from wsnode.web.errors import install_error_answers
+
+T = TypeVar("T")
+Handler = Callable[[Request[Any, Any]], Awaitable[HTTPResponse]]
+
+
+class MeshEnd(Protocol):
+    """The receiving side of the mesh."""
+
+    def receive_hello(self, hello: Hello) -> HelloAnswer: ...
+    def receive_push(self, push: Push) -> PushAnswer: ...
+    def receive_goodbye(self, goodbye: Goodbye) -> None: ...
+
+
+def failure(status: int, code: str, message: str) -> HTTPResponse:
+    """An error answer."""
+    return HTTPResponse(error_answer(code, message), status, content_type="application/json")
+
+
+def mesh_app(
+    end: MeshEnd, *, cluster_key: str, channel_counts: Callable[[str, str], dict[str, int]], max_body: int
+) -> Sanic[Any, Any]:
+    """The app of the mesh port; `channel_counts(app, prefix)` are those of this node alone."""
+    app: Sanic[Any, Any] = Sanic("wsnode-mesh", configure_logging=False)
+    # Sanic rewrites its protocol's methods for the first app of a process, and cannot do so twice.
+    app.config.TOUCHUP = False
+    app.config.REQUEST_MAX_SIZE = max_body
+    app.config.KEEP_ALIVE_TIMEOUT = 90
+    install_error_answers(app)
+    encode = msgspec.msgpack.Encoder().encode
+    expected = f"Bearer {cluster_key}"
+
+    @app.on_request
+    async def admit(request: Request[Any, Any]) -> HTTPResponse | None:
+        if not same(request.headers.get("authorization", ""), expected):
+            return failure(401, "cluster_key", "the cluster key is missing or not that of this cluster; see CLUSTER_KEY")
+        version = request.headers.get(VERSION_HEADER.lower(), "")
+        if not version.isdecimal() or int(version) not in SUPPORTED_VERSIONS:
+            known = ", ".join(map(str, sorted(SUPPORTED_VERSIONS)))
+            return failure(
+                400, "protocol_version", f"{VERSION_HEADER} is {version or 'missing'}, this node speaks {known}"
+            )
+        return None
+
+    def answers(shape: type[T]) -> Callable[[Callable[[T], object]], Handler]:
+        decode = msgspec.msgpack.Decoder(shape).decode
+
+        def wrap(handle: Callable[[T], object]) -> Handler:
+            async def handler(request: Request[Any, Any]) -> HTTPResponse:
+                try:
+                    answer = handle(decode(request.body))
+                except (msgspec.DecodeError, Malformed) as problem:
+                    return failure(400, "malformed", str(problem))
+                except UnknownStream as problem:
+                    return failure(409, HELLO_FIRST, f"this run does not know the stream {problem}; say hello first")
+                except SameNode as problem:
+                    return failure(409, "same_node", f"this is that node, and {problem} is not its stream; see NODE_ID")
+                return HTTPResponse(encode(answer), content_type=CONTENT_TYPE)
+
+            handler.__name__ = shape.__name__
+            return handler
+
+        return wrap
+
+    app.add_route(answers(Hello)(end.receive_hello), "/mesh/v1/hello", methods=["POST"])
+    app.add_route(answers(Push)(end.receive_push), "/mesh/v1/messages", methods=["POST"])
+    app.add_route(answers(Goodbye)(end.receive_goodbye), "/mesh/v1/goodbye", methods=["POST"])
+
+    @app.get("/mesh/v1/channels")
+    async def channels(request: Request[Any, Any]) -> HTTPResponse:
+        counts = channel_counts(request.args.get("app", ""), request.args.get("prefix", ""))
+        return HTTPResponse(encode(counts), content_type=CONTENT_TYPE)
+
+    return app
