@@ -1,0 +1,104 @@
+# Everything that is done with this repository by hand. `make help` explains each target.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV ?= .venv
+DEMO_DIR ?= .demo
+PYTEST_ARGS ?=
+export VENV
+
+BIN := $(VENV)/bin
+BOOTSTRAP := scripts/bootstrap
+DEMO := $(BIN)/wsmesh-demo --dir $(DEMO_DIR)
+PUSHER_JS := tests/integration/pusher_js
+
+# make demo NODES=5 PORT=9000 NODE_PORT=9500 … becomes --nodes 5 --port 9000 --node-port 9500 …
+option = $(if $($(1)),--$(2) $($(1)))
+DEMO_OPTIONS = $(call option,NODES,nodes) $(call option,PORT,port) $(call option,REGISTRY_PORT,registry-port) \
+	$(call option,PAGE_PORT,page-port) $(call option,STATS_PORT,stats-port) $(call option,NODE_PORT,node-port) \
+	$(call option,MESH_PORT,mesh-port) $(if $(filter-out 0 no,$(DETACH)),--detach)
+
+.PHONY: help
+help: ## Explain each target
+	@awk 'BEGIN { FS = ":.*## " } \
+	/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+##@ See it run
+
+.PHONY: demo demo-stop demo-kill demo-start demo-add demo-status
+demo: ## Start a cluster and a page; Ctrl-C ends it (NODES=3 PORT=8443 DETACH=1; also *_PORT, see docs/demo.md)
+	@$(BOOTSTRAP) python demo
+	@$(BOOTSTRAP) system haproxy
+	@exec $(DEMO) up $(DEMO_OPTIONS)
+
+demo-stop: $(BIN)/wsmesh-demo ## End the demo, wherever it runs
+	@$(DEMO) stop
+
+demo-kill: $(BIN)/wsmesh-demo ## Kill a node of the demo, as a crash would (NODE=2)
+	@$(DEMO) kill $(or $(NODE),$(error say which node: make demo-kill NODE=2))
+
+demo-start: $(BIN)/wsmesh-demo ## Start a killed node of the demo again (NODE=2)
+	@$(DEMO) start $(or $(NODE),$(error say which node: make demo-start NODE=2))
+
+demo-add: $(BIN)/wsmesh-demo ## Add a node to the demo
+	@$(DEMO) add
+
+demo-status: $(BIN)/wsmesh-demo ## Say what of the demo runs
+	@$(DEMO) status
+
+$(BIN)/wsmesh-demo:
+	@$(BOOTSTRAP) python demo
+
+##@ Work on it
+
+.PHONY: setup check format unit integration browser test docs clean
+setup: ## Install all that development and tests need: .venv, and programs from the system's packages
+	@$(BOOTSTRAP) python dev
+	@$(BOOTSTRAP) system haproxy chromium postgresql node
+	@$(MAKE) $(PUSHER_JS)/node_modules/.package-lock.json
+
+$(PUSHER_JS)/node_modules/.package-lock.json: $(PUSHER_JS)/package-lock.json
+	@echo "· installing the JavaScript packages of $<" >&2
+	@npm ci --prefix $(PUSHER_JS) --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+check: ## Check format, lint, types and import rules
+	@$(BOOTSTRAP) python dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: ## Format the code, and mend what the linter can
+	@$(BOOTSTRAP) python dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+unit: ## Run the tests that need no process, network or database (PYTEST_ARGS=…)
+	@$(BOOTSTRAP) python dev
+	$(BIN)/pytest tests/unit -n 2 $(PYTEST_ARGS)
+
+integration: ## Run the tests with real processes, HAProxy, SQLite, PostgreSQL, pusher and pusher-js
+	@$(MAKE) setup
+	$(BIN)/pytest tests/integration -n 2 $(PYTEST_ARGS)
+
+browser: ## Run the tests in headless Chromium; screenshots go to build/screenshots/
+	@$(MAKE) setup
+	$(BIN)/pytest tests/browser $(PYTEST_ARGS)
+
+test: setup check unit integration browser ## Run everything: check, unit, integration, browser
+
+docs: ## Write the documentation that comes from the code
+	@$(BOOTSTRAP) python dev
+	$(BIN)/python -m wsmesh.settings_page > docs/configuration.md
+
+clean: ## Remove what make made: .venv, build/, caches, the demo's files
+	@if [ -x $(BIN)/wsmesh-demo ]; then $(DEMO) stop; fi
+	rm -rf $(VENV) $(DEMO_DIR) build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(PUSHER_JS)/node_modules
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -name '*.egg-info' -type d -prune -exec rm -rf {} +
