@@ -1,0 +1,280 @@
+"""The mesh: every message reaches every node in order, once, and failures are noticed."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.support.mesh_network import Network, event
+from wsnode.domain.effects import Gap
+from wsnode.domain.mesh import SameNode, UnknownStream
+from wsnode.domain.wire import Hello, Push, Snapshot
+
+
+def received(net: Network, at: str, origin: str) -> list[int]:
+    return net.nodes[at].received[net.nodes[origin].mesh.stream]
+
+
+def test_a_message_reaches_every_other_node() -> None:
+    """What one node publishes is delivered at all others, and at none twice."""
+    net = Network("abc")
+    net.settle()
+    net.publish("a")
+    net.settle()
+    assert received(net, "b", "a") == received(net, "c", "a") == [1]
+    assert received(net, "a", "a") == []
+
+
+def test_nothing_waiting_a_message_leaves_at_once_and_alone() -> None:
+    """An idle peer gets a message without waiting for a batch or a tick."""
+    net = Network("ab")
+    net.settle()
+    net.publish("a")
+    (request,) = net.nodes["a"].mesh.due(net.now)
+    assert isinstance(request.body, Push)
+    assert len(request.body.messages) == 1
+
+
+def test_while_a_push_is_in_flight_messages_form_a_batch() -> None:
+    """Messages published during a push leave together in the next one."""
+    net = Network("ab")
+    net.settle()
+    mesh = net.nodes["a"].mesh
+    net.publish("a")
+    (first,) = mesh.due(net.now)
+    for _ in range(5):
+        net.publish("a")
+    assert mesh.due(net.now) == []
+    net._carry("a", net.nodes["a"], first)
+    (second,) = mesh.due(net.now)
+    assert isinstance(second.body, Push)
+    assert len(second.body.messages) == 5
+
+
+def test_a_batch_keeps_to_its_bytes() -> None:
+    """A push carries no more than the batch limit, but always one message."""
+    net = Network("ab", batch_bytes=100)
+    net.settle()
+    net.publish("a", "x" * 500)
+    net.publish("a", "y")
+    (request,) = net.nodes["a"].mesh.due(net.now)
+    assert isinstance(request.body, Push)
+    assert len(request.body.messages) == 1
+
+
+def test_a_peer_that_was_away_gets_what_it_missed() -> None:
+    """After a partition shorter than the log every message arrives in order, once."""
+    net = Network("abc")
+    net.settle()
+    net.cut = {("a", "b"), ("b", "a")}
+    for _ in range(50):
+        net.publish("a")
+        net.advance(0.2)
+    assert received(net, "b", "a") == []
+    assert received(net, "c", "a") == list(range(1, 51))
+    net.cut = set()
+    net.advance(3)
+    assert received(net, "b", "a") == list(range(1, 51))
+
+
+def test_an_answer_that_is_lost_makes_no_duplicate() -> None:
+    """A push whose answer got lost is sent again and delivered once."""
+    net = Network("ab", seed=3)
+    net.settle()
+    net.answer_loss = 0.7
+    for _ in range(30):
+        net.publish("a")
+        net.advance(0.3)
+    net.answer_loss = 0.0
+    net.advance(3)
+    assert received(net, "b", "a") == list(range(1, 31))
+    assert net.nodes["b"].mesh.duplicates > 0
+
+
+def test_a_peer_that_was_away_longer_than_the_log_has_a_gap() -> None:
+    """What left the log before it arrived is reported once, with its numbers, and the rest follows."""
+    net = Network("ab", log_seconds=10)
+    net.settle()
+    net.cut = {("a", "b"), ("b", "a")}
+    for _ in range(30):
+        net.publish("a")
+        net.advance(1)
+    net.cut = set()
+    net.advance(3)
+    (gap,) = net.nodes["b"].gaps
+    assert gap[0] == 1
+    assert received(net, "b", "a") == list(range(gap[1] + 1, 31))
+    assert net.nodes["b"].mesh.gaps == gap[1]
+
+
+def test_a_restarted_node_starts_a_new_stream() -> None:
+    """A node that was killed and started again reuses no number, and its peers take the new stream from its start."""
+    net = Network("ab")
+    net.settle()
+    net.publish("a")
+    net.settle()
+    old = net.nodes["a"].mesh.stream
+    net.kill("a")
+    net.now += 1
+    net.start("a")
+    net.advance(2.5)
+    net.publish("a")
+    net.publish("b")
+    net.settle()
+    assert net.nodes["a"].mesh.stream != old
+    assert received(net, "b", "a") == [1]
+    assert received(net, "a", "b") == [1]
+    assert "a" in net.nodes["b"].forgotten
+
+
+def test_a_silent_peer_without_a_lease_is_down_and_its_clients_are_forgotten() -> None:
+    """Own probes and the lease together make a peer down."""
+    net = Network("ab", down_after=3)
+    net.settle()
+    net.kill("b")
+    net.advance(5)
+    assert net.nodes["a"].states[-1] == ("b", "suspect")
+    net.set_members()
+    net.advance(0.2)
+    assert net.nodes["a"].states[-1] == ("b", "down")
+    assert net.nodes["a"].forgotten == ["b"]
+
+
+def test_a_peer_that_was_down_is_met_again() -> None:
+    """A peer that comes back from a partition brings a new snapshot and misses nothing."""
+    net = Network("ab", down_after=2)
+    net.settle()
+    for node in net.nodes.values():
+        node.mesh.registry_reachable = False
+    net.cut = {("a", "b"), ("b", "a")}
+    net.publish("a")
+    net.advance(6)
+    assert net.nodes["a"].mesh.up() == []
+    before = len(net.nodes["a"].snapshots)
+    net.cut = set()
+    net.advance(4)
+    assert net.nodes["a"].mesh.up() == ["b"]
+    assert len(net.nodes["a"].snapshots) > before
+    assert received(net, "b", "a") == [1]
+
+
+def test_a_node_that_joins_gets_what_is_published_after_its_hello() -> None:
+    """A new node takes each stream from where it is, not from its start."""
+    net = Network("ab")
+    net.settle()
+    for _ in range(7):
+        net.publish("a")
+    net.settle()
+    net.start("c")
+    net.settle()
+    net.publish("a")
+    net.settle()
+    assert received(net, "c", "a") == [8]
+    assert net.nodes["c"].gaps == []
+
+
+def test_a_message_published_while_two_hellos_cross_is_not_lost() -> None:
+    """What is published between a hello and its answer arrives, whichever hello comes first."""
+    net = Network("ab")
+    a, b = net.nodes["a"], net.nodes["b"]
+    (to_b,) = a.mesh.due(net.now)
+    (to_a,) = b.mesh.due(net.now)
+    net._carry("a", a, to_b)
+    net.publish("a")
+    net._carry("b", b, to_a)
+    net.publish("a")
+    net.advance(2)
+    assert received(net, "b", "a") == [1, 2]
+
+
+def test_goodbye_ends_a_peer_at_once() -> None:
+    """A node that says goodbye is no peer any more, and its clients are forgotten."""
+    net = Network("ab")
+    net.settle()
+    for request in net.nodes["b"].mesh.farewell():
+        net._carry("b", net.nodes["b"], request)
+    assert net.nodes["a"].mesh.peers == {}
+    assert net.nodes["a"].forgotten == ["b"]
+
+
+def test_holders_are_those_that_acknowledged() -> None:
+    """A node knows which peers hold a message, and counts none that only might."""
+    net = Network("abc")
+    net.settle()
+    net.cut = {("a", "c"), ("c", "a")}
+    message = net.publish("a")
+    net.settle()
+    assert net.nodes["a"].mesh.holders(message.seq) == ["b"]
+
+
+def test_a_push_of_an_unknown_stream_is_refused() -> None:
+    """A push whose node did not say hello raises UnknownStream and changes nothing."""
+    net = Network("a")
+    with pytest.raises(UnknownStream):
+        net.nodes["a"].mesh.receive_push(Push("z~1", 1, 0, [], {}), net.now)
+
+
+def test_a_hello_of_a_second_process_with_the_same_id_is_refused() -> None:
+    """Another process that claims this node's id raises SameNode and does not become a peer."""
+    net = Network("a")
+    mesh = net.nodes["a"].mesh
+    with pytest.raises(SameNode):
+        mesh.receive_hello(Hello("a", "a~other", "here", "http://a", 0, {}, Snapshot()), net.now)
+    assert mesh.peers == {}
+
+
+def test_a_peer_that_is_down_costs_one_request_at_a_time() -> None:
+    """Retries to a dead peer back off to less than one a second."""
+    net = Network("ab")
+    net.settle()
+    net.kill("b")
+    net.advance(10)
+    net.requests = 0
+    for _ in range(100):
+        net.publish("a")
+        net.advance(0.2)
+    assert net.requests <= 20
+
+
+def test_several_pushes_in_flight_arrive_in_order() -> None:
+    """With more than one request in flight the receiver's hold-back restores the order."""
+    net = Network("ab", in_flight=4, batch_bytes=1)
+    net.settle()
+    mesh = net.nodes["a"].mesh
+    for text in "123":
+        mesh.append(event(text), net.now)
+    requests = mesh.due(net.now)
+    assert len(requests) == 3
+    for request in reversed(requests):
+        net._carry("a", net.nodes["a"], request)
+    assert received(net, "b", "a") == [1, 2, 3]
+    assert mesh.settled()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    window=st.integers(1, 4),
+    steps=st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("abcd"), st.integers(0, 5)), max_size=40),
+)
+def test_after_any_faults_every_node_has_every_message_once(
+    seed: int, window: int, steps: list[tuple[str, str, int]]
+) -> None:
+    """Whatever was lost, cut and restored, after it heals all streams are complete, in order, without duplicates."""
+    net = Network("abcd", seed=seed, in_flight=window)
+    net.advance(1)
+    for one, other, action in steps:
+        net.loss, net.answer_loss = (0.3, 0.3) if action == 0 else (0.0, 0.0)
+        if action == 1:
+            net.cut ^= {(one, other)}
+        else:
+            net.publish(one)
+        net.advance(0.1 * action)
+    net.cut, net.loss, net.answer_loss = set(), 0.0, 0.0
+    net.advance(6)
+    for origin in "abcd":
+        last = net.nodes[origin].mesh.log.last
+        for at in set("abcd") - {origin}:
+            assert received(net, at, origin) == list(range(1, last + 1))
+        assert not any(isinstance(gap, Gap) for gap in net.nodes[origin].gaps)
+        assert net.nodes[origin].gaps == []
