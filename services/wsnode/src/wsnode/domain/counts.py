@@ -45,9 +45,8 @@ class Throttle:
         return due
 
     def forget(self, key: Key) -> None:
-        """Drop what is known of a channel."""
+        """Drop the time of the last telling; what waits is due then."""
         self._told.pop(key, None)
-        self._waiting.discard(key)
 
 
 class Counts:

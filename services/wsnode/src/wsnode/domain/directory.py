@@ -37,7 +37,7 @@ class Directory:
         return self._by_key.get(key)
 
     def rule_for(self, app: App, channel: str) -> ChannelRule:
-        """The rule of a channel: of those that match the one with the most characters other than `*`, then by pattern."""
+        """The rule of a channel (see ChannelRule for which of several wins), or the default one."""
         if not app.rules:
             return DEFAULT_RULE
         rule = self._rules.get((app.id, channel))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 MAX_EVENTS = 10_000
 MAX_BYTES = 16_777_216
@@ -33,3 +34,8 @@ class LastEvents:
         if frame is not None:
             self._frames.move_to_end(channel)
         return frame
+
+    def keep(self, wanted: Callable[[str], bool]) -> None:
+        """Drop the events of all channels that are not wanted any more."""
+        for channel in [channel for channel in self._frames if not wanted(channel)]:
+            self.bytes -= len(self._frames.pop(channel))

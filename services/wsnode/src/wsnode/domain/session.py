@@ -1,0 +1,179 @@
+"""One client's side of the Pusher protocol 7: takes what it says, and answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import msgspec
+
+from wsmesh import channels, signature
+from wsmesh.contract import App
+from wsnode.domain import close_codes
+from wsnode.domain.close_codes import Close
+from wsnode.domain.frames import error, subscription_error, system_event
+from wsnode.domain.hub import Hub
+from wsnode.domain.rate import Bucket
+
+BURST = 5
+"""Seconds' worth of messages that a client may send at once."""
+
+MAX_USER_ID = 200
+"""Characters of a user id."""
+
+_decode = msgspec.json.Decoder().decode
+
+
+class Reply(NamedTuple):
+    """Frames for the client, then perhaps the end of its connection."""
+
+    frames: list[bytes]
+    close: Close | None = None
+
+
+class Edge(Protocol):
+    """The connection of a session, which writes and closes; nothing in the domain calls it."""
+
+    write: Callable[[bytes], object]
+    """Send a frame, or drop it when the connection is closing. Never waits."""
+
+    def close(self, close: Close) -> None:
+        """Start the closing handshake."""
+
+
+class Session:
+    """A connection that was let in. `edge` is set and used by the edge alone."""
+
+    __slots__ = ("_bucket", "_hub", "app_id", "channels", "edge", "key", "socket_id", "user")
+
+    edge: Edge
+
+    def __init__(self, hub: Hub, app: App, socket_id: str, rate: float, now: float) -> None:
+        self._hub = hub
+        self._bucket = Bucket(rate, rate * BURST, now)
+        self.app_id = app.id
+        self.key = app.key
+        self.socket_id = socket_id
+        self.user: str | None = None
+        self.channels: set[str] = set()
+
+    def established(self, activity_timeout: int) -> bytes:
+        """The first frame: the socket id, and the seconds of silence after which the client should ping."""
+        data = {"socket_id": self.socket_id, "activity_timeout": activity_timeout}
+        return system_event("pusher:connection_established", data)
+
+    def allows(self, now: float) -> bool:
+        """Whether the client may send one more frame at `now`, seconds of any steady clock."""
+        return self._bucket.take(now)
+
+    def received(self, text: str, now: float) -> Reply:
+        """Take a message of the client. Whatever is wrong with it is answered, and changes nothing."""
+        app = self._hub.directory.by_id(self.app_id)
+        if app is None:
+            return Reply([], close_codes.UNKNOWN_APP)
+        try:
+            message = _decode(text)
+        except (msgspec.DecodeError, RecursionError):
+            return Reply([error("The message is not valid JSON")])
+        if not isinstance(message, dict) or not isinstance(message.get("event"), str):
+            return Reply([error('A message is a JSON object with a string "event"')])
+        event: str = message["event"]
+        if event.startswith("client-"):
+            return Reply([error(close_codes.CLIENT_EVENT.reason, close_codes.CLIENT_EVENT.code)])
+        handler = self._handlers.get(event)
+        if handler is None:
+            return Reply([error(f"Unknown event {event[:100]!r}")])
+        data = _object(message.get("data"))
+        if data is None:
+            return Reply([error(f'The "data" of {event} must be an object')])
+        return handler(self, app, data, now)
+
+    def _ping(self, _app: App, _data: dict[str, Any], _now: float) -> Reply:
+        return Reply([system_event("pusher:pong", {})])
+
+    def _pong(self, _app: App, _data: dict[str, Any], _now: float) -> Reply:
+        return Reply([])
+
+    def _subscribe(self, app: App, data: dict[str, Any], now: float) -> Reply:
+        name = data.get("channel")
+        if not isinstance(name, str) or not name:
+            return Reply([error('pusher:subscribe needs a "channel": a string of 1 to 164 characters')])
+        if name in self.channels:
+            return Reply([error(f"Existing subscription to channel {name}")])
+        problem = self._problem_with(app, name, data.get("auth"))
+        if problem is not None:
+            return Reply([subscription_error(name, *problem)])
+        last = self._hub.subscribe(self, app, name, now)
+        frames = [system_event("pusher_internal:subscription_succeeded", {}, name)]
+        if last is not None:
+            frames.append(last)
+        return Reply(frames)
+
+    def _problem_with(self, app: App, name: str, auth: object) -> tuple[str, str, int] | None:
+        """Why the client may not subscribe: type, text and status of the error."""
+        wrong = channels.problem_with(name)
+        if wrong is not None:
+            return "InvalidChannel", wrong[0].upper() + wrong[1:], 400
+        kind = channels.kind_of(name)
+        if kind.presence:
+            return "NotAvailable", "Presence channels are not available yet", 501
+        if name.startswith(channels.SERVER_TO_USER):
+            if self.user is None or name != channels.SERVER_TO_USER + self.user:
+                return "AuthError", "Only the signed-in user itself may subscribe to this channel", 401
+        elif kind.signed:
+            if not isinstance(auth, str) or not auth:
+                return "AuthError", 'This channel needs "auth": the signature of the application', 401
+            if not signature.same(auth, signature.channel_auth(app.key, app.secret, self.socket_id, name)):
+                return "AuthError", 'The signature in "auth" is wrong for this socket id and channel', 401
+        limit = app.limits.max_channels_per_connection
+        if limit and len(self.channels) >= limit:
+            return "LimitReached", f"A connection may subscribe to at most {limit} channels", 403
+        return None
+
+    def _unsubscribe(self, _app: App, data: dict[str, Any], now: float) -> Reply:
+        name = data.get("channel")
+        if not isinstance(name, str) or not name:
+            return Reply([error('pusher:unsubscribe needs a "channel": the name of a channel')])
+        if name not in self.channels:
+            return Reply([error(f"No current subscription to channel {name}")])
+        self._hub.unsubscribe(self, name, now)
+        return Reply([])
+
+    def _signin(self, app: App, data: dict[str, Any], _now: float) -> Reply:
+        auth, user_data = data.get("auth"), data.get("user_data")
+        if not isinstance(auth, str) or not isinstance(user_data, str):
+            return Reply([error('pusher:signin needs "auth" and "user_data", both strings')])
+        if not signature.same(auth, signature.user_auth(app.key, app.secret, self.socket_id, user_data)):
+            return Reply([], close_codes.NOT_AUTHORISED)
+        user = (_object(user_data) or {}).get("id")
+        if not isinstance(user, str) or not 0 < len(user) <= MAX_USER_ID:
+            return Reply([error(f'"user_data" must be a JSON object with an "id" of 1 to {MAX_USER_ID} characters')])
+        if self.user not in (None, user):
+            return Reply([error("This connection is signed in as another user")])
+        self._hub.signed_in(self, user)
+        return Reply([system_event("pusher:signin_success", {"user_data": user_data})])
+
+    _handlers: ClassVar[dict[str, Callable[[Session, App, dict[str, Any], float], Reply]]] = {
+        "pusher:subscribe": _subscribe,
+        "pusher:unsubscribe": _unsubscribe,
+        "pusher:signin": _signin,
+        "pusher:ping": _ping,
+        "pusher:pong": _pong,
+    }
+
+
+def new_socket_id(random_bits: Callable[[int], int]) -> str:
+    """A socket id that is unique in the cluster: 62 random bits in the form that Pusher's libraries accept."""
+    return f"{random_bits(31)}.{random_bits(31)}"
+
+
+def _object(data: object) -> dict[str, Any] | None:
+    """The object that `data` is, as itself or as a JSON string (some libraries send that); nothing is an empty one."""
+    if isinstance(data, str):
+        try:
+            data = _decode(data) if data else None
+        except (msgspec.DecodeError, RecursionError):
+            return None
+    if data is None:
+        return {}
+    return data if isinstance(data, dict) else None

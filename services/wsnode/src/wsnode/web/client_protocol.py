@@ -1,0 +1,78 @@
+"""The route that clients connect to: checks the handshake, then takes the transport away from Sanic."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sanic import HTTPResponse, Request, Sanic
+from sanic.exceptions import NotFound
+from websockets.datastructures import Headers
+from websockets.http11 import Request as Handshake
+
+from wsmesh.contract import error_answer
+from wsnode.domain import close_codes
+from wsnode.web.clients import Clients
+from wsnode.web.connection import Connection, server_protocol
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+def add_client_routes(app: Sanic[Any, Any], clients: Clients) -> None:
+    """Serve `/app/{key}`, and answer every path that nothing else serves."""
+
+    async def connect(request: Request, key: str) -> HTTPResponse | None:
+        connection = _handshake(request, clients)
+        if isinstance(connection, HTTPResponse):
+            return connection
+        clients.arrived(connection, key, request.args.get("protocol"), request.headers.get("origin"))
+        _feed(request, connection)
+        return None
+
+    async def nothing_here(request: Request, **_: str) -> HTTPResponse | None:
+        if request.headers.get("upgrade", "").lower() != "websocket":
+            raise NotFound(f"there is nothing at {request.path}")
+        connection = _handshake(request, clients)
+        if isinstance(connection, HTTPResponse):
+            return connection
+        clients.refuse(connection, close_codes.UNKNOWN_PATH)
+        _feed(request, connection)
+        return None
+
+    # Sanic wants no response of a handler that is marked so.
+    connect.is_websocket = nothing_here.is_websocket = True  # type: ignore[attr-defined]
+    app.add_route(connect, "/app/<key:str>", methods=["GET"], name="connect", unquote=True)
+    app.add_route(nothing_here, "/<path:path>", methods=METHODS, name="nothing_here")
+    app.add_route(nothing_here, "/", methods=METHODS, name="nothing_here_either")
+
+
+def _handshake(request: Request, clients: Clients) -> Connection | HTTPResponse:
+    """Answer 101 and put a connection on the transport, or the answer to a request that is no proper handshake."""
+    ws = server_protocol(clients.max_frame_bytes)
+    answer = ws.accept(Handshake(request.path, Headers(request.headers.items())))
+    if answer.status_code != 101:
+        text = answer.body.decode().strip() if answer.body else "not a WebSocket handshake"
+        body = error_answer("websocket_handshake", text.splitlines()[0])
+        response = HTTPResponse(body, answer.status_code, content_type="application/json")
+        if answer.status_code == 426:
+            response.headers["upgrade"] = "websocket"
+        return response
+    transport: Any = request.transport
+    protocol: Any = transport.get_protocol()
+    connection = Connection(clients, ws)
+    transport.write(answer.serialize())
+    transport.set_protocol(connection)
+    connection.connection_made(transport)
+    # Sanic's protocol has no transport any more: whatever it does at the end of its task, it leaves the socket alone.
+    protocol.connections.discard(protocol)
+    protocol.transport = None
+    return connection
+
+
+def _feed(request: Request, connection: Connection) -> None:
+    """Hand over what the client sent with its handshake, then let it send more."""
+    stream: Any = request.stream
+    transport: Any = request.transport
+    if stream.recv_buffer:
+        connection.data_received(bytes(stream.recv_buffer))
+    transport.resume_reading()
+

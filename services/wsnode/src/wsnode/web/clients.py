@@ -1,0 +1,186 @@
+"""All clients of a node: does what the hub decides, watches over silence, and counts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import secrets
+from collections import Counter
+from collections.abc import Callable
+
+from wsnode.domain import close_codes
+from wsnode.domain.admission import admit
+from wsnode.domain.close_codes import Close
+from wsnode.domain.directory import Directory
+from wsnode.domain.hub import Effects, Hub
+from wsnode.domain.messages import Message, StreamId, SubscriptionCount
+from wsnode.domain.session import Session, new_socket_id
+from wsnode.settings import NodeSettings
+from wsnode.web.connection import CLOSE_SECONDS, Connection
+from wsnode.web.wheel import Wheel
+
+JITTER = 0.25
+"""Part of ACTIVITY_TIMEOUT that is added at random, so that clients that came together are not pinged together."""
+
+DRAIN_STEP = 0.05
+"""Seconds between two steps of a drain."""
+
+
+class Clients:
+    """The connections of a node.
+
+    `announce` takes each subscription count that is to be published on the own stream (and delivered here as well).
+    `now` is a steady clock in seconds. The figures are plain integers for whoever exports them.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        settings: NodeSettings,
+        *,
+        announce: Callable[[SubscriptionCount], object],
+        now: Callable[[], float],
+    ) -> None:
+        self.hub = hub
+        self.now = now
+        self.draining = False
+        self.connections: set[Connection] = set()
+        self.wheel: Wheel[Connection] = Wheel(now())
+        self.max_unsent_bytes = settings.max_unsent_bytes
+        self.max_frame_bytes = settings.max_frame_bytes
+        self.pong_timeout = settings.pong_timeout
+        self._settings = settings
+        self._announce = announce
+        self._empty = asyncio.Event()
+        self.sessions = 0
+        self.opened = 0
+        """Sessions since the start."""
+        self.messages_in = 0
+        """Text messages that clients sent."""
+        self.messages_out = 0
+        """Event frames written: one for each subscriber of each event."""
+        self.pings = 0
+        self.slow = 0
+        """Clients closed since they did not read."""
+        self.refused: Counter[int] = Counter()
+        """Clients that were not let in, by code."""
+        self.closed: Counter[int] = Counter()
+        """Ended connections by close code; 1006: without one."""
+
+    @property
+    def activity_timeout(self) -> float:
+        """Seconds of silence until a ping, a little different each time."""
+        return self._settings.activity_timeout * (1 + random.random() * JITTER)  # noqa: S311
+
+    @property
+    def unsent_bytes(self) -> int:
+        """Bytes that wait for clients that have not read them yet."""
+        return sum(connection.unsent_bytes for connection in self.connections)
+
+    # --- connections
+
+    def arrived(self, connection: Connection, key: str, protocol: str | None, origin: str | None) -> None:
+        """A handshake for `/app/{key}` is done: begin a session, or say why not."""
+        if self.draining:
+            self.refuse(connection, close_codes.DRAINING)
+            return
+        if self.sessions >= self._settings.max_connections:
+            self.refuse(connection, close_codes.NODE_FULL)
+            return
+        app = admit(self.hub, key, protocol, origin)
+        if isinstance(app, Close):
+            self.refuse(connection, app)
+            return
+        rate = self._settings.client_messages_per_second
+        session = Session(self.hub, app, new_socket_id(secrets.randbits), rate, self.now())
+        self.hub.add(session)
+        self.sessions += 1
+        self.opened += 1
+        connection.open(session)
+        connection.write(session.established(self._settings.activity_timeout))
+
+    def refuse(self, connection: Connection, close: Close) -> None:
+        """Turn a client away."""
+        self.refused[close.code] += 1
+        connection.close(close)
+
+    def watch(self, connection: Connection) -> None:
+        """Look at a connection when it may have become silent."""
+        self.wheel.set(connection, self.now() + self.activity_timeout)
+
+    def left(self, session: Session) -> None:
+        """A session is over."""
+        self.sessions -= 1
+        self.hub.remove(session, self.now())
+        self.after_change()
+
+    def lost(self, connection: Connection, code: int) -> None:
+        """A transport is gone."""
+        self.connections.discard(connection)
+        self.wheel.drop(connection)
+        self.closed[code] += 1
+        if not self.connections:
+            self._empty.set()
+
+    # --- the hub's decisions
+
+    def deliver(self, stream: StreamId, message: Message) -> None:
+        """Write the next message of a stream to the clients that get it."""
+        self._do(self.hub.deliver(stream, message, self.now()))
+
+    def apply(self, directory: Directory) -> None:
+        """Take a new configuration."""
+        self._do(self.hub.apply(directory, self.now()))
+        self.after_change()
+
+    def forget_node(self, node: str) -> None:
+        """A node is gone."""
+        self._do(self.hub.forget_node(node, self.now()))
+
+    def tick(self) -> None:
+        """Look after silent clients and waiting counts. Call it every second."""
+        now = self.now()
+        for connection in self.wheel.pop(now):
+            connection.check(now)
+        self._do(self.hub.tick(now))
+        self.after_change()
+
+    def after_change(self) -> None:
+        """Publish what the hub wants the other nodes to know."""
+        waiting = self.hub.counts.announcements
+        while waiting:
+            self._announce(waiting.pop(0))
+
+    async def close_all(self, close: Close = close_codes.DRAINING, over: float = 0.0) -> None:
+        """Let no more clients in; close those there are, in random order, spread over `over` seconds; see them gone."""
+        self.draining = True
+        waiting = list(self.connections)
+        random.shuffle(waiting)
+        start, number = self.now(), len(waiting)
+        while waiting:
+            left = int(number * (1 - min(1.0, (self.now() - start) / over))) if over else 0
+            for connection in waiting[left:]:
+                connection.close(close)
+            del waiting[left:]
+            await asyncio.sleep(DRAIN_STEP)
+        self._empty.clear()
+        if self.connections:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._empty.wait(), CLOSE_SECONDS)
+        for connection in list(self.connections):
+            connection.abort()
+
+    def _do(self, effects: Effects) -> None:
+        for frame, sessions, exclude in effects.deliveries:
+            if exclude is None:
+                for session in sessions:
+                    session.edge.write(frame)
+                self.messages_out += len(sessions)
+            else:
+                for session in sessions:
+                    if session.socket_id != exclude:
+                        session.edge.write(frame)
+                        self.messages_out += 1
+        for session, close in effects.closes:
+            session.edge.close(close)
