@@ -32,8 +32,8 @@ class Sender(Protocol):
 class MeshFigures:
     """Counters for the metrics."""
 
-    pushes: int = 0
-    push_failures: int = 0
+    requests: int = 0
+    failures: int = 0
 
 
 class MeshService:
@@ -60,6 +60,11 @@ class MeshService:
         self._requests: set[asyncio.Task[None]] = set()
         self._pump_scheduled = False
         self._changed = asyncio.Event()
+
+    @property
+    def waiting(self) -> int:
+        """Publishes that wait for acknowledgements."""
+        return len(self._acknowledgements)
 
     # From this node's publishers
 
@@ -181,11 +186,11 @@ class MeshService:
             task.add_done_callback(self._requests.discard)
 
     async def _send(self, request: Request) -> None:
-        self.figures.pushes += 1
+        self.figures.requests += 1
         try:
             answer = await self._sender.send(request.address, request.body)
         except PeerFailed as problem:
-            self.figures.push_failures += 1
+            self.figures.failures += 1
             self._act(self.mesh.failed(request.node, str(problem), self._clock(), greet=problem.greet))
         else:
             assert answer is not None

@@ -27,6 +27,9 @@ ORIGIN_NOT_ALLOWED = Close(4009, "The app does not allow connections from this o
 NOT_AUTHORISED = Close(4009, "The signature of pusher:signin is wrong")
 TERMINATED = Close(4009, "The app ended the connections of this user")
 NODE_FULL = Close(4100, "This node has reached its limit of connections; try again later")
+STARTING = Close(4100, "This node has not joined its cluster yet; try again later")
+STOPPING = Close(4100, "This node is stopping and takes no more clients; try again")
+"""For those who come while it drains: they wait a moment, until the load balancer has noticed."""
 TOO_MANY_MESSAGES = Close(4100, "Too many messages in a short time; send fewer")
 DRAINING = Close(4200, "This node is stopping; reconnect")
 TOO_SLOW = Close(4200, "Too many bytes wait to be read; reconnect")

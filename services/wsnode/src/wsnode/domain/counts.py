@@ -84,6 +84,12 @@ class Counts:
         keys = [key for key, nodes in self._by_key.items() if nodes.pop(node, 0)]
         return [key for key in keys if self._after(key, now)]
 
+    def replace(self, node: str, counts: list[SubscriptionCount], now: float) -> list[Key]:
+        """Take all numbers of a node at once, instead of what was known; the channels to tell at once."""
+        keys = [key for key in self.forget_node(node, now) if key is not None]
+        keys += [key for count in counts if (key := self.learn(node, count, now)) is not None]
+        return list(dict.fromkeys(keys))
+
     def tick(self, now: float) -> list[Key]:
         """Announce what waited; the channels whose subscribers are to be told."""
         for key in self._announce.due(now):

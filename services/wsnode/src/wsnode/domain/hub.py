@@ -161,6 +161,13 @@ class Hub:
         self._remote.pop(node, None)
         return self._tell(self.counts.forget_node(node, now))
 
+    def replace_node(
+        self, node: str, connections: dict[str, int], counts: list[SubscriptionCount], now: float
+    ) -> Effects:
+        """A node said what all its clients amount to."""
+        self._remote[node] = connections
+        return self._tell(self.counts.replace(node, counts, now))
+
     def tick(self, now: float) -> Effects:
         """Tell the subscription counts that waited. Call it about every second."""
         return self._tell(self.counts.tick(now))

@@ -76,6 +76,7 @@ class Mesh:
         self.stream = stream
         self.log = StreamLog(limits.log_seconds, limits.log_bytes)
         self.peers: dict[str, Peer] = {}
+        self.received = 0
         self.duplicates = 0
         self.gaps = 0
         self.registry_reachable = True
@@ -259,6 +260,7 @@ class Mesh:
             self.gaps += last - first + 1
             effects.append(Gap(push.stream, first, last))
         if arrived.messages:
+            self.received += len(arrived.messages)
             effects.append(Deliver(push.stream, arrived.messages))
         if push.connections or not push.messages:
             effects.append(PeerConnections(node_of(push.stream), push.connections))

@@ -44,6 +44,8 @@ class Clients:
     ) -> None:
         self.hub = hub
         self.now = now
+        self.ready = False
+        """Whether the node has joined the cluster; before that it knows no apps, and turns clients away for a moment."""
         self.draining = False
         self.connections: set[Connection] = set()
         self.wheel: Wheel[Connection] = Wheel(now())
@@ -82,8 +84,8 @@ class Clients:
 
     def arrived(self, connection: Connection, key: str, protocol: str | None, origin: str | None) -> None:
         """A handshake for `/app/{key}` is done: begin a session, or say why not."""
-        if self.draining:
-            self.refuse(connection, close_codes.DRAINING)
+        if not self.ready or self.draining:
+            self.refuse(connection, close_codes.STOPPING if self.draining else close_codes.STARTING)
             return
         if self.sessions >= self._settings.max_connections:
             self.refuse(connection, close_codes.NODE_FULL)
@@ -137,6 +139,10 @@ class Clients:
     def forget_node(self, node: str) -> None:
         """A node is gone."""
         self._do(self.hub.forget_node(node, self.now()))
+
+    def learn(self, node: str, connections: dict[str, int], counts: list[SubscriptionCount]) -> None:
+        """A node said what all its clients amount to."""
+        self._do(self.hub.replace_node(node, connections, counts, self.now()))
 
     def tick(self) -> None:
         """Look after silent clients and waiting counts. Call it every second."""

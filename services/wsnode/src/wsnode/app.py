@@ -1,0 +1,303 @@
+"""The node, put together: the only place that knows all parts."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from random import Random, SystemRandom
+from typing import Any
+
+from sanic import Sanic
+from sanic.server.protocols.http_protocol import HttpProtocol
+
+from wsmesh import __version__, logs, tls
+from wsmesh.contract import ClusterConfig, Figures, Registration
+from wsmesh.serving import Listener, bind
+from wsnode.adapters.mesh_client import MeshClient, PeerFailed
+from wsnode.adapters.registry_client import RegistryClient
+from wsnode.adapters.state_dir import StateDir
+from wsnode.domain.directory import Directory
+from wsnode.domain.effects import Deliver, Effect, PeerConnections, PeerForgotten, PeerSnapshot
+from wsnode.domain.hub import Hub
+from wsnode.domain.mesh import Member, Mesh, MeshLimits
+from wsnode.domain.messages import stream_id
+from wsnode.domain.readiness import Situation, reasons_against
+from wsnode.domain.wire import Snapshot
+from wsnode.membership import Membership
+from wsnode.mesh_service import MeshService
+from wsnode.metrics import NodeCollector, new_registry
+from wsnode.publishing import ChannelQuery, Publishing
+from wsnode.settings import NodeSettings
+from wsnode.web.client_protocol import add_client_routes
+from wsnode.web.clients import Clients
+from wsnode.web.errors import install_error_answers
+from wsnode.web.health import add_health_routes
+from wsnode.web.mesh_routes import mesh_app
+from wsnode.web.publish_api import add_publish_routes
+
+JOIN_SECONDS = 5.0
+"""How long a starting node waits for peers that neither answer nor refuse."""
+SETTLE_SECONDS = 5.0
+"""How long a stopping node waits for peers to take what they do not have yet."""
+GRACE_SECONDS = 3.0
+"""How long requests in progress may take when a listener stops."""
+MESH_BODY_SLACK = 4 * 1_048_576
+"""A push holds one message at least, however large, and a hello holds the position and all counts."""
+
+log = logs.get("node")
+
+
+class NodeApp:
+    """One run of one node."""
+
+    def __init__(self, settings: NodeSettings) -> None:
+        self._settings = settings
+        self._joined = False
+        self._stopping = False
+        self._told_to_drain = False
+        self._drain: asyncio.Task[None] | None = None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set, then leave in order. Raises SettingsError."""
+        settings = self._settings
+        self._build()
+        await self._mesh_client.open()
+        await self._registry.open()
+        try:
+            for listener in self._listeners:
+                await listener.start()
+            log.info("started", stream=self._mesh.stream, port=settings.port, mesh_port=settings.mesh_port)
+            tasks = [asyncio.create_task(work) for work in (self._membership.run(), self._service.run(), self._tick())]
+            tasks.append(asyncio.create_task(self._join()))
+            stopped = asyncio.create_task(stop.wait())
+            await asyncio.wait([stopped, *tasks[:3]], return_when=asyncio.FIRST_COMPLETED)
+            await self._leave(tasks)
+            for task in tasks:
+                if task.done() and not task.cancelled():
+                    task.result()  # a part that ended by itself is a bug: let it be seen
+        finally:
+            await self._mesh_client.close()
+            await self._registry.close()
+
+    # --- building
+
+    def _build(self) -> None:
+        settings, random, clock = self._settings, SystemRandom(), asyncio.get_running_loop().time
+        own_mesh = settings.mesh_tls_cert is not None
+        tls.refuse_plaintext(
+            "client", settings.host, has_tls=settings.tls_cert is not None, allowed=settings.allow_plaintext
+        )
+        tls.refuse_plaintext("mesh", settings.mesh_host, has_tls=own_mesh, allowed=settings.allow_plaintext)
+        state_dir = StateDir(settings.state_dir)
+        stream = stream_id(settings.node_id, time.time())
+
+        self._hub = Hub(settings.node_id, Directory([]))
+        self._clients = Clients(self._hub, settings, announce=lambda count: self._service.announce(count), now=clock)
+        self._mesh = Mesh(
+            node=settings.node_id,
+            stream=stream,
+            location=settings.location,
+            address=settings.advertised_mesh_address,
+            limits=MeshLimits(
+                log_seconds=settings.stream_log_seconds,
+                log_bytes=settings.stream_log_bytes,
+                batch_bytes=settings.push_batch_bytes,
+                heartbeat=settings.peer_heartbeat,
+                down_after=settings.peer_down,
+            ),
+            random=random,
+            snapshot=lambda: Snapshot(self._hub.connections_by_app(), self._hub.own_counts()),
+        )
+        self._mesh_client = MeshClient(
+            cluster_key=settings.cluster_key.get_secret_value(),
+            timeout=settings.push_timeout,
+            tls=self._mesh_tls(server=False),
+        )
+        self._service = MeshService(
+            mesh=self._mesh,
+            sender=self._mesh_client,
+            apply=self._apply,
+            clock=clock,
+            default_acks=settings.acks,
+            ack_timeout=settings.ack_timeout,
+        )
+        urls = settings.ws_updates_url.split(",")
+        self._registry = RegistryClient(
+            urls=urls,
+            key=settings.ws_updates_key.get_secret_value(),
+            tls=tls.client_context(settings.ws_updates_ca) if urls[0].startswith("https") else None,
+        )
+        self._membership = self._make_membership(state_dir, stream, random)
+        self._metrics, self._fan_out = new_registry()
+        self._metrics.register(NodeCollector(self._clients, self._service, lambda: not self.reasons()))
+        self._listeners = self._make_listeners()
+
+    def _make_membership(self, state_dir: StateDir, stream: str, random: Random) -> Membership:
+        settings = self._settings
+        return Membership(
+            registry=self._registry,
+            state_dir=state_dir,
+            registration=Registration(
+                id=settings.node_id,
+                run=stream,
+                previous_run=state_dir.last_run(),
+                location=settings.location,
+                client_address=settings.advertised_client_address,
+                mesh_address=settings.advertised_mesh_address,
+                version=__version__,
+                weight=settings.weight,
+            ),
+            use_config=self._use_config,
+            state=lambda: "draining" if self._stopping else "ready",
+            figures=self._figures,
+            random=random,
+        )
+
+    def _make_listeners(self) -> list[Listener]:
+        settings = self._settings
+        client_tls = None
+        if settings.tls_cert is not None and settings.tls_key is not None:
+            client_tls = tls.server_context(settings.tls_cert, settings.tls_key)
+        return [
+            Listener(self._client_app(), bind(settings.host, settings.port, "PORT"), tls=client_tls, protocol=HttpProtocol),
+            Listener(
+                mesh_app(
+                    self._service,
+                    cluster_key=settings.cluster_key.get_secret_value(),
+                    channel_counts=self._hub.channel_counts,
+                    max_body=settings.push_batch_bytes + MESH_BODY_SLACK,
+                ),
+                bind(settings.mesh_host, settings.mesh_port, "MESH_PORT"),
+                tls=self._mesh_tls(server=True),
+            ),
+        ]
+
+    def _client_app(self) -> Sanic[Any, Any]:
+        app: Sanic[Any, Any] = Sanic("wsnode-clients", configure_logging=False)
+        install_error_answers(app)
+        add_health_routes(
+            app,
+            node=self._settings.node_id,
+            location=self._settings.location,
+            reasons=self.reasons,
+            registry=self._metrics,
+        )
+        publishing = Publishing(self._hub, publish=self._service.publish, ask_peers=self._ask_peers)
+        add_publish_routes(app, publishing)
+        add_client_routes(app, self._clients)
+        return app
+
+    def _mesh_tls(self, *, server: bool) -> Any:
+        cert, key, ca = self._settings.mesh_tls_cert, self._settings.mesh_tls_key, self._settings.mesh_tls_ca
+        if cert is None or key is None or ca is None:
+            return None
+        return tls.server_context(cert, key, client_ca=ca) if server else tls.client_context(ca, cert, key)
+
+    # --- running
+
+    def reasons(self) -> list[str]:
+        """Why this node should get no clients now."""
+        membership = self._membership
+        return reasons_against(
+            Situation(
+                configured=membership.configured.is_set(),
+                joined=self._joined,
+                draining=self._stopping or self._told_to_drain,
+                refused=membership.refused,
+                registry_reachable=membership.reachable,
+                registry_problem=membership.problem,
+                peers_expected=len(self._mesh.peers),
+                peers_up=len(self._mesh.up()),
+            )
+        )
+
+    async def _join(self) -> None:
+        await self._membership.configured.wait()
+        await self._service.greeted(JOIN_SECONDS)
+        self._joined = True
+        self._clients.ready = True
+        log.info("joined", peers=len(self._mesh.peers), up=len(self._mesh.up()))
+
+    async def _tick(self) -> None:
+        while True:
+            self._clients.tick()
+            self._mesh.registry_reachable = self._membership.reachable
+            await asyncio.sleep(1.0)
+
+    async def _leave(self, tasks: list[asyncio.Task[None]]) -> None:
+        self._stopping = True
+        self._membership.tell_state()
+        log.info("draining", connections=self._clients.sessions, seconds=self._settings.drain_seconds)
+        if self._drain is not None:
+            self._drain.cancel()
+        await self._clients.close_all(over=self._settings.drain_seconds)
+        client_listener, mesh_listener = self._listeners
+        await client_listener.stop(GRACE_SECONDS)
+        if not await self._service.settle(SETTLE_SECONDS):
+            log.warning("left_unsettled", peers=[p.node for p in self._mesh.peers.values() if p.cursor < p.sent])
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._membership.leave()
+        await self._service.farewell()
+        await self._service.stop()
+        await mesh_listener.stop(GRACE_SECONDS)
+        log.info("stopped")
+
+    # --- what parts tell each other
+
+    def _apply(self, effect: Effect) -> None:
+        if isinstance(effect, Deliver):
+            for message in effect.messages:
+                with self._fan_out.time():
+                    self._clients.deliver(effect.stream, message)
+        elif isinstance(effect, PeerSnapshot):
+            self._clients.learn(effect.node, effect.snapshot.connections, effect.snapshot.counts)
+        elif isinstance(effect, PeerConnections):
+            self._hub.set_remote_connections(effect.node, effect.connections)
+        elif isinstance(effect, PeerForgotten):
+            self._clients.forget_node(effect.node)
+
+    def _use_config(self, config: ClusterConfig) -> None:
+        self._clients.apply(Directory(config.apps))
+        self._service.set_members([Member(node.id, node.mesh_address) for node in config.nodes])
+        me = [node for node in config.nodes if node.id == self._settings.node_id]
+        self._follow_drain(told=any(node.state == "draining" for node in me) and not self._stopping)
+
+    def _follow_drain(self, *, told: bool) -> None:
+        """An operator drains this node through the registry, or takes that back."""
+        if told == self._told_to_drain:
+            return
+        self._told_to_drain = told
+        log.info("drain" if told else "undrain", by="registry")
+        if told:
+            self._drain = asyncio.create_task(self._clients.close_all(over=self._settings.drain_seconds))
+        elif self._drain is not None:
+            self._drain.cancel()
+            self._clients.draining = False
+
+    async def _ask_peers(self, query: ChannelQuery) -> tuple[dict[str, dict[str, int]], list[str]]:
+        """Ask every peer for its counts; the second part names those that did not answer."""
+        peers = [peer for peer in self._mesh.peers.values() if peer.state != "down"]
+        asked = [self._mesh_client.channel_counts(peer.address, query.app, query.prefix) for peer in peers]
+        answers: dict[str, dict[str, int]] = {}
+        silent: list[str] = []
+        for peer, answer in zip(peers, await asyncio.gather(*asked, return_exceptions=True), strict=True):
+            if isinstance(answer, PeerFailed):
+                silent.append(peer.node)
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                answers[peer.node] = answer
+        return answers, silent
+
+    def _figures(self) -> Figures:
+        return Figures(
+            connections=self._clients.sessions,
+            subscriptions=self._hub.subscriptions,
+            messages_in=self._mesh.log.last + self._mesh.received,
+            messages_out=self._clients.messages_out,
+            peers_up=len(self._mesh.up()),
+            peers_known=len(self._mesh.peers),
+            unsent_bytes=self._clients.unsent_bytes,
+        )

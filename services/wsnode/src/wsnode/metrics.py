@@ -1,0 +1,94 @@
+"""The node's figures for Prometheus: read where they are kept, at the moment they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from wsnode.mesh_service import MeshService
+from wsnode.web.clients import Clients
+
+FAN_OUT_BUCKETS = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25)
+
+
+def new_registry() -> tuple[CollectorRegistry, Histogram]:
+    """A registry with the process's own figures, and the histogram of the fan-out time."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    fan_out = Histogram(
+        "wsmesh_fan_out_seconds",
+        "Time to write one message to all its subscribers here",
+        buckets=FAN_OUT_BUCKETS,
+        registry=registry,
+    )
+    return registry, fan_out
+
+
+class NodeCollector(Collector):
+    """Reads clients and mesh."""
+
+    def __init__(self, clients: Clients, mesh: MeshService, ready: Callable[[], bool]) -> None:
+        self._clients = clients
+        self._service = mesh
+        self._ready = ready
+
+    def collect(self) -> Iterable[Metric]:
+        """All families."""
+        yield _gauge("wsmesh_ready", "1 when the node takes clients", float(self._ready()))
+        yield from self._of_clients()
+        yield from self._of_mesh()
+
+    def _of_clients(self) -> Iterator[Metric]:
+        clients = self._clients
+        yield _gauge("wsmesh_connections", "Clients connected", clients.sessions)
+        yield _gauge("wsmesh_subscriptions", "Subscriptions of clients to channels", clients.hub.subscriptions)
+        yield _gauge("wsmesh_unsent_bytes", "Bytes that wait for clients to read them", clients.unsent_bytes)
+        yield _counter("wsmesh_connections_opened", "Clients that were let in", clients.opened)
+        yield _counter("wsmesh_client_messages_in", "Messages that clients sent", clients.messages_in)
+        yield _counter("wsmesh_client_messages_out", "Events written to clients", clients.messages_out)
+        yield _counter("wsmesh_pings", "Pings to silent clients", clients.pings)
+        yield _counter("wsmesh_slow_clients_closed", "Clients closed since they did not read", clients.slow)
+        refused = CounterMetricFamily("wsmesh_connections_refused", "Clients turned away, by code", labels=["code"])
+        for code, number in clients.refused.items():
+            refused.add_metric([str(code)], number)
+        yield refused
+        closed = CounterMetricFamily("wsmesh_connections_closed", "Connections ended, by close code", labels=["code"])
+        for code, number in clients.closed.items():
+            closed.add_metric([str(code)], number)
+        yield closed
+
+    def _of_mesh(self) -> Iterator[Metric]:
+        mesh = self._service.mesh
+        yield _counter("wsmesh_stream_messages", "Messages on the own stream", mesh.log.last)
+        yield _gauge("wsmesh_stream_log_messages", "Messages in the own log", len(mesh.log))
+        yield _gauge("wsmesh_stream_log_bytes", "Bytes in the own log", mesh.log.bytes)
+        yield _counter("wsmesh_messages_received", "Messages that arrived from peers", mesh.received)
+        yield _counter("wsmesh_duplicates", "Messages that arrived again and were dropped", mesh.duplicates)
+        yield _counter("wsmesh_gaps", "Messages of peers that never arrived", mesh.gaps)
+        yield _counter("wsmesh_mesh_requests", "Requests to peers", self._service.figures.requests)
+        yield _counter("wsmesh_mesh_request_failures", "Requests to peers that failed", self._service.figures.failures)
+        yield _gauge("wsmesh_publishes_waiting", "Publishes that wait for acknowledgements", self._service.waiting)
+        up = GaugeMetricFamily("wsmesh_peer_up", "1 when the peer answers", labels=["peer"])
+        lag = GaugeMetricFamily("wsmesh_peer_lag_messages", "Own messages a peer has not acknowledged", labels=["peer"])
+        retries = CounterMetricFamily("wsmesh_peer_retries", "Failed requests to a peer", labels=["peer"])
+        for peer in mesh.peers.values():
+            up.add_metric([peer.node], float(peer.state == "up"))
+            lag.add_metric([peer.node], mesh.log.last - peer.cursor if peer.stream is not None else 0)
+            retries.add_metric([peer.node], peer.retries)
+        yield from (up, lag, retries)
+
+
+def _gauge(name: str, about: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, about, value=value)
+
+
+def _counter(name: str, about: str, value: float) -> CounterMetricFamily:
+    return CounterMetricFamily(name, about, value=value)

@@ -1,0 +1,234 @@
+"""The use cases of the publish API: publish, end a user's connections, and ask the cluster about channels."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+
+from wsmesh.channels import kind_of
+from wsmesh.contract import App
+from wsnode.domain.authorisation import Request, authorise
+from wsnode.domain.frames import payload_of
+from wsnode.domain.hub import Hub
+from wsnode.domain.messages import Payload, Terminate
+from wsnode.domain.publish_bodies import (
+    Acks,
+    BatchBody,
+    EventBody,
+    acks_in_query,
+    check_acks,
+    check_batch,
+    check_channel,
+    check_user,
+    decode,
+    event_of,
+    info_of,
+)
+from wsnode.domain.rate import Bucket
+from wsnode.domain.refused import Refused
+
+ChannelCounts = dict[str, int]
+"""Channel -> number of subscribers."""
+
+Answer = dict[str, Any]
+"""The JSON object of an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A message on the own stream: its event id, and the other nodes that hold it."""
+
+    id: str
+    acknowledged_by: list[str]
+
+
+class InsufficientAcks(Exception):
+    """The message is on the own stream and on its way, but too few other nodes said in time that they hold it."""
+
+    def __init__(self, id: str, wanted: Acks, acknowledged_by: list[str]) -> None:  # noqa: A002
+        super().__init__(id)
+        self.id = id
+        self.wanted = wanted
+        self.acknowledged_by = acknowledged_by
+
+
+class ChannelQuery(msgspec.Struct, frozen=True):
+    """What a node asks the others: the subscribers of the channels named, or else of those with the prefix."""
+
+    app: str
+    prefix: str = ""
+    channels: list[str] | None = None
+
+
+class Stream(Protocol):
+    """The own stream."""
+
+    async def publish(self, payload: Payload, acks: Acks | None) -> Published:
+        """Append at once, before the first suspension, deliver here, and wait for `acks` other nodes (None: the
+        setting). Raises InsufficientAcks."""
+        ...
+
+
+class Cluster(Protocol):
+    """The other nodes."""
+
+    async def ask_peers(self, query: ChannelQuery) -> tuple[dict[str, ChannelCounts], list[str]]:
+        """The answers by node id, and the nodes that are up but did not answer in time."""
+        ...
+
+
+class Publishing:
+    """What publishers may do. `now` is the time of day in seconds; everything here raises Refused."""
+
+    def __init__(self, hub: Hub, stream: Stream, cluster: Cluster, *, now: Callable[[], float]) -> None:
+        self._hub = hub
+        self._stream = stream
+        self._cluster = cluster
+        self._now = now
+        self._rates: dict[str, tuple[int, Bucket]] = {}
+        self.published = 0
+        """Events accepted since the start."""
+        self.unacknowledged = 0
+        """Of these, the ones that too few nodes confirmed in time."""
+
+    def app(self, app_id: str, request: Request) -> App:
+        """The app that a request is for, and may use."""
+        app = self._hub.directory.by_id(app_id)
+        if app is None:
+            raise Refused(404, "unknown_app", "there is no app with this id")
+        authorise(app, request, self._now())
+        return app
+
+    def app_id_of(self, key: str) -> str:
+        """The id of the app with this key, for the one path that does not say it."""
+        app = self._hub.directory.by_key(key)
+        if app is None:
+            raise Refused(404, "unknown_app", "there is no app with this auth_key")
+        return app.id
+
+    async def event(self, app: App, body: bytes, acks: str | None) -> Answer:
+        """Publish one event."""
+        self._take(app)
+        event = decode(body, EventBody)
+        return await self._publish(app, [event], event.acks if event.acks is not None else acks_in_query(acks))
+
+    async def batch(self, app: App, body: bytes, acks: str | None) -> Answer:
+        """Publish several events, in order."""
+        self._take(app)
+        batch = decode(body, BatchBody)
+        check_batch(batch)
+        check_acks(batch.acks)
+        wanted = batch.acks if batch.acks is not None else acks_in_query(acks)
+        return await self._publish(app, batch.batch, wanted, in_batch=True)
+
+    async def terminate(self, app: App, user: str, acks: str | None) -> Answer:
+        """End the connections of a user on all nodes."""
+        self._take(app)
+        check_user(user)
+        [done] = await self._all([(Terminate(app=app.id, user=user), acks_in_query(acks))])
+        return {"id": done.id, "acknowledged_by": done.acknowledged_by}
+
+    async def channels(self, app: App, prefix: str, info: str | None) -> Answer:
+        """The channels of the whole cluster that have subscribers."""
+        wanted = info_of(info, [prefix])
+        counts, silent = await self._count(ChannelQuery(app=app.id, prefix=prefix))
+        return _whole({"channels": {name: _attributes(counts[name], wanted) for name in sorted(counts)}}, silent)
+
+    async def channel(self, app: App, name: str, info: str | None) -> Answer:
+        """One channel, as the whole cluster sees it."""
+        check_channel(name)
+        wanted = info_of(info, [name], extra=("cache",))
+        answer: Answer = {}
+        if "cache" in wanted:
+            if not (kind_of(name).cache or self._hub.directory.rule_for(app, name).cache):
+                raise Refused(400, "invalid_info", "this is no cache channel", "info")
+            last = self._hub.last_event(app.id, name)
+            event = msgspec.json.decode(payload_of(last)) if last is not None else None
+            answer["cache"] = {key: event[key] for key in ("event", "data", "id")} if event else None
+        counts, silent = await self._count(ChannelQuery(app=app.id, channels=[name]))
+        number = counts.get(name, 0)
+        return _whole({"occupied": number > 0} | _attributes(number, wanted) | answer, silent)
+
+    async def users(self, _app: App, name: str) -> Answer:
+        """The members of a presence channel."""
+        check_channel(name)
+        if not kind_of(name).presence:
+            raise Refused(400, "invalid_channel", "only presence channels have users", "channel")
+        raise Refused(501, "not_available", "presence channels are not available yet", "channel")
+
+    # ---
+
+    def _take(self, app: App) -> None:
+        limit = app.limits.publishes_per_second
+        if not limit:
+            return
+        now = self._now()
+        former = self._rates.get(app.id)
+        if former is None or former[0] != limit:
+            former = self._rates[app.id] = (limit, Bucket(limit, limit, now))
+        if not former[1].take(now):
+            raise Refused(429, "rate_limited", f"the app may publish {limit} times a second at this node; slow down")
+
+    async def _publish(self, app: App, bodies: list[EventBody], acks: Acks | None, *, in_batch: bool = False) -> Answer:
+        directory = self._hub.directory
+        places = [f"batch[{number}]." if in_batch else "" for number in range(len(bodies))]
+        events = [event_of(body, app, directory, at) for body, at in zip(bodies, places, strict=True)]
+        per_event = [body.acks if body.acks is not None else acks for body in bodies]
+        done = await self._all(list(zip(events, per_event, strict=True)))
+        self.published += len(events)
+        answers: list[Answer] = [{"id": one.id, "acknowledged_by": one.acknowledged_by} for one in done]
+        silent = await self._add_info(app, bodies, answers, in_batch=in_batch)
+        return _whole({"batch": answers} if in_batch else answers[0], silent)
+
+    async def _all(self, payloads: list[tuple[Payload, Acks | None]]) -> list[Published]:
+        """Append all in order, then wait for all."""
+        publishes = (self._stream.publish(payload, acks) for payload, acks in payloads)
+        outcomes = await asyncio.gather(*publishes, return_exceptions=True)
+        late = [outcome for outcome in outcomes if isinstance(outcome, InsufficientAcks)]
+        self.unacknowledged += len(late)
+        if late:
+            texts = [
+                f"{one.id} is held by {len(one.acknowledged_by)} other nodes, {one.wanted} were asked for"
+                for one in late
+            ]
+            raise Refused(503, "insufficient_acks", "; ".join(texts) + "; it is on its way, and may be sent again")
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        return [outcome for outcome in outcomes if isinstance(outcome, Published)]
+
+    async def _add_info(self, app: App, bodies: list[EventBody], answers: list[Answer], *, in_batch: bool) -> list[str]:
+        named = {name for body in bodies if body.info for name in (body.channels or [body.channel or ""])}
+        if not named:
+            return []
+        counts, silent = await self._count(ChannelQuery(app=app.id, channels=sorted(named)))
+        for body, answer in zip(bodies, answers, strict=True):
+            names = body.channels or [body.channel or ""]
+            wanted = info_of(body.info, names)
+            attributes = {name: _attributes(counts.get(name, 0), wanted) for name in names} if wanted else {}
+            if in_batch and len(names) == 1:
+                answer |= attributes.get(names[0], {})
+            elif attributes:
+                answer["channels"] = attributes
+        return silent
+
+    async def _count(self, query: ChannelQuery) -> tuple[ChannelCounts, list[str]]:
+        """The subscribers of the whole cluster, and the nodes that did not answer."""
+        total = self._hub.channel_counts(query.app, query.prefix, query.channels)
+        answers, silent = await self._cluster.ask_peers(query)
+        for counts in answers.values():
+            for name, number in counts.items():
+                total[name] = total.get(name, 0) + number
+        return total, sorted(silent)
+
+
+def _attributes(number: int, wanted: list[str]) -> Answer:
+    return {"subscription_count": number} if "subscription_count" in wanted else {}
+
+
+def _whole(answer: Answer, silent: list[str]) -> Answer:
+    return answer | {"unanswered": silent} if silent else answer
