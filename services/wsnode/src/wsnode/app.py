@@ -26,14 +26,14 @@ from wsnode.domain.wire import Snapshot
 from wsnode.membership import Membership
 from wsnode.mesh_service import MeshService
 from wsnode.metrics import NodeCollector, new_registry
-from wsnode.publishing import ChannelQuery, Publishing
+from wsnode.publishing import ChannelCounts, ChannelQuery, Publishing
 from wsnode.settings import NodeSettings
 from wsnode.web.client_protocol import add_client_routes
 from wsnode.web.clients import Clients
 from wsnode.web.errors import install_error_answers
 from wsnode.web.health import add_health_routes
 from wsnode.web.mesh_routes import mesh_app
-from wsnode.web.publish_api import add_publish_routes
+from wsnode.web.publish_api import MAX_BODY_BYTES, add_publish_routes
 
 JOIN_SECONDS = 5.0
 """How long a starting node waits for peers that neither answer nor refuse."""
@@ -159,12 +159,14 @@ class NodeApp:
         if settings.tls_cert is not None and settings.tls_key is not None:
             client_tls = tls.server_context(settings.tls_cert, settings.tls_key)
         return [
-            Listener(self._client_app(), bind(settings.host, settings.port, "PORT"), tls=client_tls, protocol=HttpProtocol),
+            Listener(
+                self._client_app(), bind(settings.host, settings.port, "PORT"), tls=client_tls, protocol=HttpProtocol
+            ),
             Listener(
                 mesh_app(
                     self._service,
                     cluster_key=settings.cluster_key.get_secret_value(),
-                    channel_counts=self._hub.channel_counts,
+                    channel_counts=lambda query: self._hub.channel_counts(query.app, query.prefix, query.channels),
                     max_body=settings.push_batch_bytes + MESH_BODY_SLACK,
                 ),
                 bind(settings.mesh_host, settings.mesh_port, "MESH_PORT"),
@@ -182,8 +184,8 @@ class NodeApp:
             reasons=self.reasons,
             registry=self._metrics,
         )
-        publishing = Publishing(self._hub, publish=self._service.publish, ask_peers=self._ask_peers)
-        add_publish_routes(app, publishing)
+        app.config.REQUEST_MAX_SIZE = MAX_BODY_BYTES
+        add_publish_routes(app, Publishing(self._hub, self._service, self, now=time.time))
         add_client_routes(app, self._clients)
         return app
 
@@ -276,11 +278,11 @@ class NodeApp:
             self._drain.cancel()
             self._clients.draining = False
 
-    async def _ask_peers(self, query: ChannelQuery) -> tuple[dict[str, dict[str, int]], list[str]]:
-        """Ask every peer for its counts; the second part names those that did not answer."""
+    async def ask_peers(self, query: ChannelQuery) -> tuple[dict[str, ChannelCounts], list[str]]:
+        """See publishing.Cluster."""
         peers = [peer for peer in self._mesh.peers.values() if peer.state != "down"]
-        asked = [self._mesh_client.channel_counts(peer.address, query.app, query.prefix) for peer in peers]
-        answers: dict[str, dict[str, int]] = {}
+        asked = [self._mesh_client.channel_counts(peer.address, query) for peer in peers]
+        answers: dict[str, ChannelCounts] = {}
         silent: list[str] = []
         for peer, answer in zip(peers, await asyncio.gather(*asked, return_exceptions=True), strict=True):
             if isinstance(answer, PeerFailed):

@@ -30,7 +30,9 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("--env-file", type=Path, metavar="PATH", help="read NAME=value lines; the environment wins")
-    made.add_argument("--check-config", action="store_true", help="print the settings in force, secrets masked, and end")
+    made.add_argument(
+        "--check-config", action="store_true", help="print the settings in force, secrets masked, and end"
+    )
     made.add_argument("--version", action="version", version=f"wsnode {__version__}")
     return made
 

@@ -7,6 +7,7 @@ also on its disk, and keeps asking.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from random import Random
 from typing import Literal
@@ -140,10 +141,8 @@ class Membership:
 
     async def _pause(self, seconds: float) -> None:
         self._wake.clear()
-        try:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), seconds)
-        except TimeoutError:
-            pass
 
     def _backoff(self, failures: int) -> float:
         return min(RETRY_MOST, RETRY_FIRST * 2.0 ** min(failures - 1, 10)) * self._random.uniform(0.5, 1.0)

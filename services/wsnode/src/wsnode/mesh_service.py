@@ -25,7 +25,9 @@ log = logs.get("mesh")
 class Sender(Protocol):
     """Sends one request to a peer. Raises PeerFailed."""
 
-    async def send(self, address: str, body: Hello | Push | Goodbye) -> HelloAnswer | PushAnswer | None: ...
+    async def send(self, address: str, body: Hello | Push | Goodbye) -> HelloAnswer | PushAnswer | None:
+        """The answer; None to a goodbye."""
+        ...
 
 
 @dataclass(slots=True)

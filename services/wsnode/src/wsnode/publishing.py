@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -64,30 +65,37 @@ class ChannelQuery(msgspec.Struct, frozen=True):
     channels: list[str] | None = None
 
 
-class Stream(Protocol):
+class Publish(Protocol):
     """The own stream."""
 
-    async def publish(self, payload: Payload, acks: Acks | None) -> Published:
-        """Append at once, before the first suspension, deliver here, and wait for `acks` other nodes (None: the
-        setting). Raises InsufficientAcks."""
+    async def __call__(self, payload: Payload, acks: Acks | None) -> Published:
+        """Append and deliver here before the first suspension, then wait until `acks` other nodes hold it.
+
+        None stands for the node's setting. Raises InsufficientAcks.
+        """
         ...
 
 
-class Cluster(Protocol):
+class AskPeers(Protocol):
     """The other nodes."""
 
-    async def ask_peers(self, query: ChannelQuery) -> tuple[dict[str, ChannelCounts], list[str]]:
-        """The answers by node id, and the nodes that are up but did not answer in time."""
+    async def __call__(self, query: ChannelQuery) -> tuple[dict[str, ChannelCounts], list[str]]:
+        """The answers by node id, and the nodes that are up but did not answer in time.
+
+        A node may answer with more than was asked for.
+        """
         ...
 
 
 class Publishing:
     """What publishers may do. `now` is the time of day in seconds; everything here raises Refused."""
 
-    def __init__(self, hub: Hub, stream: Stream, cluster: Cluster, *, now: Callable[[], float]) -> None:
+    def __init__(
+        self, hub: Hub, *, publish: Publish, ask_peers: AskPeers, now: Callable[[], float] = time.time
+    ) -> None:
         self._hub = hub
-        self._stream = stream
-        self._cluster = cluster
+        self._publish_one = publish
+        self._ask_peers = ask_peers
         self._now = now
         self._rates: dict[str, tuple[int, Bucket]] = {}
         self.published = 0
@@ -149,7 +157,7 @@ class Publishing:
             last = self._hub.last_event(app.id, name)
             event = msgspec.json.decode(payload_of(last)) if last is not None else None
             answer["cache"] = {key: event[key] for key in ("event", "data", "id")} if event else None
-        counts, silent = await self._count(ChannelQuery(app=app.id, channels=[name]))
+        counts, silent = await self._count(ChannelQuery(app=app.id, prefix=name, channels=[name]))
         number = counts.get(name, 0)
         return _whole({"occupied": number > 0} | _attributes(number, wanted) | answer, silent)
 
@@ -186,7 +194,7 @@ class Publishing:
 
     async def _all(self, payloads: list[tuple[Payload, Acks | None]]) -> list[Published]:
         """Append all in order, then wait for all."""
-        publishes = (self._stream.publish(payload, acks) for payload, acks in payloads)
+        publishes = (self._publish_one(payload, acks) for payload, acks in payloads)
         outcomes = await asyncio.gather(*publishes, return_exceptions=True)
         late = [outcome for outcome in outcomes if isinstance(outcome, InsufficientAcks)]
         self.unacknowledged += len(late)
@@ -219,10 +227,11 @@ class Publishing:
     async def _count(self, query: ChannelQuery) -> tuple[ChannelCounts, list[str]]:
         """The subscribers of the whole cluster, and the nodes that did not answer."""
         total = self._hub.channel_counts(query.app, query.prefix, query.channels)
-        answers, silent = await self._cluster.ask_peers(query)
+        answers, silent = await self._ask_peers(query)
         for counts in answers.values():
             for name, number in counts.items():
-                total[name] = total.get(name, 0) + number
+                if query.channels is None or name in query.channels:
+                    total[name] = total.get(name, 0) + number
         return total, sorted(silent)
 
 

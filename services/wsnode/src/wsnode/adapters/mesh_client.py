@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
-from collections.abc import Mapping
 
 import aiohttp
 import msgspec
 
 from wsmesh.contract import ErrorAnswer
 from wsnode.domain.wire import PROTOCOL_VERSION, Goodbye, Hello, HelloAnswer, Push, PushAnswer
+from wsnode.publishing import ChannelCounts, ChannelQuery
 
 VERSION_HEADER = "X-Wsmesh-Protocol"
 CONTENT_TYPE = "application/vnd.msgpack"
 HELLO_FIRST = "hello_first"
 
-PATHS = {Hello: "/mesh/v1/hello", Push: "/mesh/v1/messages", Goodbye: "/mesh/v1/goodbye"}
+PATHS = {
+    Hello: "/mesh/v1/hello",
+    Push: "/mesh/v1/messages",
+    Goodbye: "/mesh/v1/goodbye",
+    ChannelQuery: "/mesh/v1/channels",
+}
 
 
 class PeerFailed(Exception):
@@ -60,7 +64,7 @@ class MeshClient:
 
     async def send(self, address: str, body: Hello | Push | Goodbye) -> HelloAnswer | PushAnswer | None:
         """Send one request and return its answer (None to a goodbye). Raises PeerFailed."""
-        raw = await self._request("POST", address + PATHS[type(body)], data=self._encode(body))
+        raw = await self._post(address, body)
         try:
             if isinstance(body, Hello):
                 return self._hello(raw)
@@ -68,22 +72,20 @@ class MeshClient:
         except msgspec.DecodeError as problem:
             raise PeerFailed(f"it gave an answer of another form: {problem}") from None
 
-    async def channel_counts(self, address: str, app: str, prefix: str) -> dict[str, int]:
-        """How many connections are subscribed to each channel of an app there. Raises PeerFailed."""
-        raw = await self._request("GET", address + "/mesh/v1/channels", params={"app": app, "prefix": prefix})
+    async def channel_counts(self, address: str, query: ChannelQuery) -> ChannelCounts:
+        """How many connections are subscribed to each channel there. Raises PeerFailed."""
         try:
-            return self._counts(raw)
+            return self._counts(await self._post(address, query))
         except msgspec.DecodeError as problem:
             raise PeerFailed(f"it gave an answer of another form: {problem}") from None
 
-    async def _request(
-        self, method: str, url: str, *, data: bytes | None = None, params: Mapping[str, str] | None = None
-    ) -> bytes:
+    async def _post(self, address: str, body: Hello | Push | Goodbye | ChannelQuery) -> bytes:
         assert self._session is not None
+        url = address + PATHS[type(body)]
         try:
-            async with self._session.request(method, url, data=data, params=params, ssl=self._tls) as response:
+            async with self._session.post(url, data=self._encode(body), ssl=self._tls) as response:
                 raw = await response.read()
-        except asyncio.TimeoutError:
+        except TimeoutError:
             raise PeerFailed(f"no answer within {self._timeout.total} s") from None
         except (aiohttp.ClientError, OSError) as problem:
             raise PeerFailed(str(problem) or type(problem).__name__) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from typing import Any, TypeVar
 
@@ -95,7 +94,7 @@ class RegistryClient:
                 method, url, timeout=aiohttp.ClientTimeout(total=timeout), ssl=self._tls, **options
             ) as response:
                 raw = await response.read()
-        except asyncio.TimeoutError:
+        except TimeoutError:
             raise RegistryUnreachable(f"{url} did not answer within {timeout:g} s") from None
         except (aiohttp.ClientError, OSError) as seen:
             raise RegistryUnreachable(f"{url}: {seen or type(seen).__name__}") from None

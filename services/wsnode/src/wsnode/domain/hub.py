@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from wsmesh.channels import SERVER_TO_USER, kind_of
+from wsmesh.channels import kind_of
 from wsmesh.contract import App
 from wsnode.domain import close_codes
 from wsnode.domain.close_codes import Close
@@ -129,14 +129,17 @@ class Hub:
             self.counts.changed((session.app_id, name), now)
 
     def channel_counts(self, app: str, prefix: str = "", channels: Iterable[str] | None = None) -> dict[str, int]:
-        """This node's subscribers of the app's channels that begin with `prefix`, or of those named."""
+        """This node's subscribers of the app's channels that begin with `prefix`, or of those named.
+
+        The channels that are a user's own are left out unless `prefix` begins like them.
+        """
         there = self._channels.get(app, {})
         if channels is not None:
             return {name: len(there[name].sessions) for name in channels if name in there}
         return {
             name: len(channel.sessions)
             for name, channel in there.items()
-            if name.startswith(prefix) and not name.startswith(SERVER_TO_USER)
+            if name.startswith(prefix) and (prefix.startswith("#") or not name.startswith("#"))
         }
 
     def last_event(self, app: str, channel: str) -> bytes | None:

@@ -40,8 +40,8 @@ class Peer:
     def acknowledged(self, seq: int, now: float) -> None:
         """It answered: all up to `seq` has arrived. What was sent but did not arrive is sent again.
 
-        Answers may overtake each other while several pushes are in flight; after the last one, what it says counts, even
-        if that is less than was thought.
+        Answers may overtake each other while several pushes are in flight; after the last one, what it says counts,
+        even if that is less than was thought.
         """
         self.last_answer = now
         self.failures = 0

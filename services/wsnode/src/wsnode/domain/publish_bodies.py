@@ -25,7 +25,7 @@ INFO = ("subscription_count", "user_count")
 _AT = re.compile(r"(?P<message>.*?)(?: - at `\$\.?(?P<field>.*)`)?$", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(.*)`")
 _SOCKET_ID = re.compile(r"[0-9]{1,20}\.[0-9]{1,20}")
-_USER_ID = re.compile(r"[A-Za-z0-9_\-=@,.;]{1,%d}" % MAX_USER_ID)
+_USER_ID = re.compile(rf"[A-Za-z0-9_\-=@,.;]{{1,{MAX_USER_ID}}}")
 
 T = TypeVar("T")
 

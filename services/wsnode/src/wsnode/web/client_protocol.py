@@ -75,4 +75,3 @@ def _feed(request: Request, connection: Connection) -> None:
     if stream.recv_buffer:
         connection.data_received(bytes(stream.recv_buffer))
     transport.resume_reading()
-

@@ -45,7 +45,7 @@ class Clients:
         self.hub = hub
         self.now = now
         self.ready = False
-        """Whether the node has joined the cluster; before that it knows no apps, and turns clients away for a moment."""
+        """Whether the node has joined the cluster; before that it turns clients away for a moment."""
         self.draining = False
         self.connections: set[Connection] = set()
         self.wheel: Wheel[Connection] = Wheel(now())

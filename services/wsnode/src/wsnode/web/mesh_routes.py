@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -10,22 +10,31 @@ from sanic import HTTPResponse, Request, Sanic
 
 from wsmesh.contract import error_answer
 from wsmesh.signature import same
-from wsnode.adapters.mesh_client import CONTENT_TYPE, HELLO_FIRST, VERSION_HEADER
+from wsnode.adapters.mesh_client import CONTENT_TYPE, HELLO_FIRST, PATHS, VERSION_HEADER
 from wsnode.domain.inbox import Malformed
 from wsnode.domain.mesh import SameNode, UnknownStream
 from wsnode.domain.wire import SUPPORTED_VERSIONS, Goodbye, Hello, HelloAnswer, Push, PushAnswer
+from wsnode.publishing import ChannelCounts, ChannelQuery
 from wsnode.web.errors import install_error_answers
 
 T = TypeVar("T")
-Handler = Callable[[Request[Any, Any]], Awaitable[HTTPResponse]]
+Handler = Callable[[Request[Any, Any]], Coroutine[Any, Any, HTTPResponse]]
 
 
 class MeshEnd(Protocol):
     """The receiving side of the mesh."""
 
-    def receive_hello(self, hello: Hello) -> HelloAnswer: ...
-    def receive_push(self, push: Push) -> PushAnswer: ...
-    def receive_goodbye(self, goodbye: Goodbye) -> None: ...
+    def receive_hello(self, hello: Hello) -> HelloAnswer:
+        """Raises SameNode."""
+        ...
+
+    def receive_push(self, push: Push) -> PushAnswer:
+        """Raises UnknownStream and Malformed."""
+        ...
+
+    def receive_goodbye(self, goodbye: Goodbye) -> None:
+        """A run has ended."""
+        ...
 
 
 def failure(status: int, code: str, message: str) -> HTTPResponse:
@@ -34,9 +43,9 @@ def failure(status: int, code: str, message: str) -> HTTPResponse:
 
 
 def mesh_app(
-    end: MeshEnd, *, cluster_key: str, channel_counts: Callable[[str, str], dict[str, int]], max_body: int
+    end: MeshEnd, *, cluster_key: str, channel_counts: Callable[[ChannelQuery], ChannelCounts], max_body: int
 ) -> Sanic[Any, Any]:
-    """The app of the mesh port; `channel_counts(app, prefix)` are those of this node alone."""
+    """The app of the mesh port; `channel_counts` are those of this node alone."""
     app: Sanic[Any, Any] = Sanic("wsnode-mesh", configure_logging=False)
     # Sanic rewrites its protocol's methods for the first app of a process, and cannot do so twice.
     app.config.TOUCHUP = False
@@ -49,7 +58,9 @@ def mesh_app(
     @app.on_request
     async def admit(request: Request[Any, Any]) -> HTTPResponse | None:
         if not same(request.headers.get("authorization", ""), expected):
-            return failure(401, "cluster_key", "the cluster key is missing or not that of this cluster; see CLUSTER_KEY")
+            return failure(
+                401, "cluster_key", "the cluster key is missing or not that of this cluster; see CLUSTER_KEY"
+            )
         version = request.headers.get(VERSION_HEADER.lower(), "")
         if not version.isdecimal() or int(version) not in SUPPORTED_VERSIONS:
             known = ", ".join(map(str, sorted(SUPPORTED_VERSIONS)))
@@ -78,13 +89,8 @@ def mesh_app(
 
         return wrap
 
-    app.add_route(answers(Hello)(end.receive_hello), "/mesh/v1/hello", methods=["POST"])
-    app.add_route(answers(Push)(end.receive_push), "/mesh/v1/messages", methods=["POST"])
-    app.add_route(answers(Goodbye)(end.receive_goodbye), "/mesh/v1/goodbye", methods=["POST"])
-
-    @app.get("/mesh/v1/channels")
-    async def channels(request: Request[Any, Any]) -> HTTPResponse:
-        counts = channel_counts(request.args.get("app", ""), request.args.get("prefix", ""))
-        return HTTPResponse(encode(counts), content_type=CONTENT_TYPE)
-
+    app.add_route(answers(Hello)(end.receive_hello), PATHS[Hello], methods=["POST"])
+    app.add_route(answers(Push)(end.receive_push), PATHS[Push], methods=["POST"])
+    app.add_route(answers(Goodbye)(end.receive_goodbye), PATHS[Goodbye], methods=["POST"])
+    app.add_route(answers(ChannelQuery)(channel_counts), PATHS[ChannelQuery], methods=["POST"])
     return app
