@@ -112,6 +112,7 @@ async def serve(
     """Serve clients of `apps` (of APP by default) until the end of the block."""
     hub = Hub("n1", Directory(apps or (APP,)))
     clients = Clients(hub, settings(**changed), announce=lambda payload: node.publish(payload), now=now)
+    clients.ready = True
     app: Sanic[Any, Any] = Sanic(f"clients-{next(_names)}", configure_logging=False)
     app.config.update(TOUCHUP=False, MOTD=False)
     install_error_answers(app)

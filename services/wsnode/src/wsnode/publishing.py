@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -65,10 +64,10 @@ class ChannelQuery(msgspec.Struct, frozen=True):
     channels: list[str] | None = None
 
 
-class Publish(Protocol):
+class Stream(Protocol):
     """The own stream."""
 
-    async def __call__(self, payload: Payload, acks: Acks | None) -> Published:
+    async def publish(self, payload: Payload, acks: Acks | None) -> Published:
         """Append and deliver here before the first suspension, then wait until `acks` other nodes hold it.
 
         None stands for the node's setting. Raises InsufficientAcks.
@@ -76,10 +75,10 @@ class Publish(Protocol):
         ...
 
 
-class AskPeers(Protocol):
+class Cluster(Protocol):
     """The other nodes."""
 
-    async def __call__(self, query: ChannelQuery) -> tuple[dict[str, ChannelCounts], list[str]]:
+    async def ask_peers(self, query: ChannelQuery) -> tuple[dict[str, ChannelCounts], list[str]]:
         """The answers by node id, and the nodes that are up but did not answer in time.
 
         A node may answer with more than was asked for.
@@ -90,12 +89,10 @@ class AskPeers(Protocol):
 class Publishing:
     """What publishers may do. `now` is the time of day in seconds; everything here raises Refused."""
 
-    def __init__(
-        self, hub: Hub, *, publish: Publish, ask_peers: AskPeers, now: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, hub: Hub, stream: Stream, cluster: Cluster, *, now: Callable[[], float]) -> None:
         self._hub = hub
-        self._publish_one = publish
-        self._ask_peers = ask_peers
+        self._stream = stream
+        self._cluster = cluster
         self._now = now
         self._rates: dict[str, tuple[int, Bucket]] = {}
         self.published = 0
@@ -194,7 +191,7 @@ class Publishing:
 
     async def _all(self, payloads: list[tuple[Payload, Acks | None]]) -> list[Published]:
         """Append all in order, then wait for all."""
-        publishes = (self._publish_one(payload, acks) for payload, acks in payloads)
+        publishes = (self._stream.publish(payload, acks) for payload, acks in payloads)
         outcomes = await asyncio.gather(*publishes, return_exceptions=True)
         late = [outcome for outcome in outcomes if isinstance(outcome, InsufficientAcks)]
         self.unacknowledged += len(late)
@@ -227,7 +224,7 @@ class Publishing:
     async def _count(self, query: ChannelQuery) -> tuple[ChannelCounts, list[str]]:
         """The subscribers of the whole cluster, and the nodes that did not answer."""
         total = self._hub.channel_counts(query.app, query.prefix, query.channels)
-        answers, silent = await self._ask_peers(query)
+        answers, silent = await self._cluster.ask_peers(query)
         for counts in answers.values():
             for name, number in counts.items():
                 if query.channels is None or name in query.channels:
