@@ -1,0 +1,1 @@
+"""What callers can have done: one transaction of the store each."""
