@@ -68,7 +68,7 @@ class Cluster:
         say(f"starting {plan.nodes} {'node' if plan.nodes == 1 else 'nodes'} (wsnode) in {' and '.join(places)}")
         await self.nodes.start_first()
         say("starting HAProxy and haproxy-sync")
-        self.balancer = Balancer(plan, self.registry, self.state.haproxy, self.state.logs, self.certificates.haproxy)
+        self.balancer = Balancer(plan, self.registry, self.state.run, self.state.logs, self.certificates.haproxy)
         await self.balancer.start()
         say("waiting until HAProxy has found every node ready")
         await self.all_up()

@@ -12,6 +12,7 @@ import jinja2
 from haproxysync.adapters.haproxy import HAProxy, NotRunning, Trouble
 from wsmesh_demo.errors import DemoError
 from wsmesh_demo.plan import Plan
+from wsmesh_demo.ports import LOOPBACK
 from wsmesh_demo.processes import Process, program
 from wsmesh_demo.registry import Registry
 
@@ -109,7 +110,18 @@ class Balancer:
             raise DemoError(f"{TEMPLATE}: {problem}") from None
 
     def _variables(self) -> dict[str, Any]:
-        return {}
+        ports = self._plan.ports
+        return {
+            "haproxy_bind": f"{LOOPBACK}:{ports.port}",
+            "haproxy_tls_pem": str(self._certificate),
+            "haproxy_socket": str(self.socket),
+            "haproxy_draining_file": str(self._draining),
+            "haproxy_metrics_bind": f"{LOOPBACK}:{ports.stats_port}",
+            "haproxy_maxconn": 4000,
+            "haproxy_check_inter": "500ms",
+            "haproxy_slowstart": "",
+            "haproxy_pages": [{"name": "demo", "path": "/", "address": f"{LOOPBACK}:{ports.page_port}"}],
+        }
 
 
 def render(variables: Mapping[str, Any]) -> str:

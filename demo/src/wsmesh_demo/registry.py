@@ -12,7 +12,8 @@ from wsmesh_demo.plan import Plan
 from wsmesh_demo.ports import LOOPBACK
 from wsmesh_demo.processes import Process, answers
 
-APP = "demo"
+APP = "1000"
+"""The official `pusher` library for Python takes app ids of digits only."""
 
 
 @dataclass(frozen=True)

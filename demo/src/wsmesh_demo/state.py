@@ -13,8 +13,8 @@ from typing import IO, Any
 
 from wsmesh_demo.errors import DemoError
 
-GOOD_FOR_HAPROXY = re.compile(r"/[A-Za-z0-9_@+=,./-]{1,70}")
-"""Folders that HAProxy's files can be in: no spaces or quotes, and short, as a Unix socket's path has at most 107 bytes."""
+GOOD_FOR_SOCKETS = re.compile(r"/[A-Za-z0-9_@+=,./-]{1,70}")
+"""Folders for HAProxy's files: no spaces or quotes, and short, as the path of a Unix socket has at most 107 bytes."""
 
 
 class StateFolder:
@@ -25,11 +25,11 @@ class StateFolder:
         self.cluster_file = self.path / "cluster.json"
         self.logs = self.path / "logs"
         self._lock_file = self.path / "supervisor.pid"
-        self.control = self.path / "control.sock"
         self._lock: IO[str] | None = None
-        self.haproxy = self.path / "haproxy"
+        self.run = self.path / "run"
+        """For HAProxy's files and for sockets."""
 
-    def take(self) -> None:
+    def take(self, *, keep_logs: bool = False) -> None:
         """Make it ours and empty it. Raises DemoError when a cluster runs in it, or when it is another's folder."""
         if self.path.exists() and not self._lock_file.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise DemoError(f"{self.path} exists, and no demo made it; name another folder with DEMO_DIR=…")
@@ -41,19 +41,19 @@ class StateFolder:
         except OSError:
             lock.close()
             raise DemoError(
-                f"a demo runs already (process {self.owner() or 'unknown'}; {self.cluster_file} says where): open it, or "
-                "end it with `make demo-stop`"
+                f"a demo runs already (process {self.owner() or 'unknown'}; {self.cluster_file} says where): "
+                "open its page, or end it with `make demo-stop`"
             ) from None
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")
         lock.flush()
         self._lock = lock
-        self._clear(logs=True)
-        self.logs.mkdir(mode=0o700)
-        if GOOD_FOR_HAPROXY.fullmatch(str(self.haproxy)):
-            self.haproxy.mkdir(mode=0o700)
+        self._clear(logs=not keep_logs)
+        self.logs.mkdir(mode=0o700, exist_ok=True)
+        if GOOD_FOR_SOCKETS.fullmatch(str(self.run)):
+            self.run.mkdir(mode=0o700)
         else:
-            self.haproxy = Path(tempfile.mkdtemp(prefix="wsmesh-"))
+            self.run = Path(tempfile.mkdtemp(prefix="wsmesh-"))
 
     def write_cluster(self, cluster: dict[str, Any]) -> None:
         """Say where everything is; whoever reads the file sees the old or the new state, never half of one."""
@@ -63,6 +63,11 @@ class StateFolder:
             json.dump(cluster, file, indent=2)
             file.write("\n")
         draft.replace(self.cluster_file)
+
+    @property
+    def control(self) -> Path:
+        """The Unix socket on which the demo takes commands."""
+        return self.run / "control.sock"
 
     def read_cluster(self) -> dict[str, Any]:
         """Where everything is. Raises DemoError when no cluster runs."""
@@ -75,9 +80,15 @@ class StateFolder:
     def release(self) -> None:
         """Remove everything but the logs, and let others start a cluster here."""
         self._clear(logs=False)
-        shutil.rmtree(self.haproxy, ignore_errors=True)
+        shutil.rmtree(self.run, ignore_errors=True)
         if self._lock is not None:
             self._lock.close()
+
+    def sweep(self) -> None:
+        """Remove what a cluster that could not clean up has left here. Raises DemoError while one runs."""
+        if self._lock_file.exists():
+            self.take(keep_logs=True)
+            self.release()
 
     def owner(self) -> int | None:
         """The process that runs a cluster here, if one does."""

@@ -7,7 +7,7 @@ const FLOW_MS = 200;
 
 const $ = (id) => document.getElementById(id);
 const count = new Count();
-const view = { node: null, since: null, reconnects: 0, wasConnected: false, flow: null, key: null };
+const view = { node: null, since: null, connections: 0, flow: null, key: null };
 
 async function ask(path, body) {
   const options = body === undefined ? {} : {
@@ -69,15 +69,14 @@ function onState({ current }) {
   $("status").textContent = current;
   $("status").dataset.state = current;
   if (current === "connected") {
-    if (view.wasConnected) view.reconnects += 1;
-    view.wasConnected = true;
+    view.connections += 1;
     view.since = Date.now();
     count.reconnected();
   } else {
     view.since = null;
     view.node = null;
   }
-  $("reconnects").textContent = view.reconnects;
+  $("reconnects").textContent = Math.max(0, view.connections - 1);
   $("socket-id").textContent = pusher.connection.socket_id ?? "…";
   refresh();
 }
@@ -85,9 +84,10 @@ function onState({ current }) {
 // --- the cluster
 
 async function refresh() {
+  const connection = view.connections;
   let cluster;
   try {
-    cluster = await ask(`/demo/state?socket_id=${encodeURIComponent(pusher.connection.socket_id ?? "")}`);
+    cluster = await ask("/demo/state");
   } catch {
     $("registry-note").textContent = "The demo's back end does not answer; is the demo still running?";
     $("registry-note").hidden = false;
@@ -96,9 +96,10 @@ async function refresh() {
   if (cluster.key !== view.key) location.reload(); // another run of the demo, with another app
   $("registry-note").textContent = cluster.note ?? "";
   $("registry-note").hidden = !cluster.note;
-  if (view.since !== null && cluster.here !== view.node) {
+  // HAProxy's cookie names the node of the newest connection: right for this page if nothing changed since we asked.
+  if (view.since !== null && view.node === null && connection === view.connections && cluster.here) {
     view.node = cluster.here;
-    if (view.node) note(`Connected to ${view.node}`);
+    note(`Connected to ${view.node}`);
   }
   const here = cluster.nodes.find((node) => node.id === view.node);
   $("here").textContent = view.node ?? "no node";

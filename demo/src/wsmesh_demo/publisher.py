@@ -1,0 +1,62 @@
+"""Publishes with Pusher's own Python library, which knows nothing of wsmesh but a host, a port and keys."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pusher  # type: ignore[import-untyped]
+import requests
+from pusher.errors import PusherError  # type: ignore[import-untyped]
+from pusher.requests import RequestsBackend  # type: ignore[import-untyped]
+
+from wsmesh_demo.registry import App
+
+CHANNEL = "demo"
+EVENT = "message"
+
+
+class NotAcknowledged(Exception):
+    """A publish was not answered with success; the text says how it failed."""
+
+
+def trusting(ca: Path) -> type[Any]:
+    """The library's HTTP backend, trusting the authority `ca` instead of the ones that it ships."""
+
+    class Backend(RequestsBackend):  # type: ignore[misc]
+        def __init__(self, client: Any, **options: Any) -> None:
+            super().__init__(client, **options)
+            self.options["verify"] = str(ca)
+
+    return Backend
+
+
+def client(url: str, ca: Path, app: App, **options: Any) -> pusher.Pusher:
+    """The official client for an app of the cluster behind `url` (https). It blocks: use it in a thread."""
+    parts = urlsplit(url)
+    return pusher.Pusher(
+        app.id, app.key, app.secret, ssl=True, host=parts.hostname, port=parts.port, backend=trusting(ca), **options
+    )
+
+
+class Publisher:
+    """Numbers what is published 1, 2, 3 …, so that whoever listens sees when one is missing."""
+
+    def __init__(self, url: str, ca: Path, app: App) -> None:
+        self._client = client(url, ca, app, timeout=5)
+        self._next = 1
+        self._one_at_a_time = asyncio.Lock()
+
+    async def publish(self, text: str) -> dict[str, Any]:
+        """Publish a text; what the node answered. Raises NotAcknowledged, and then the next text gets this number."""
+        async with self._one_at_a_time:
+            data = {"n": self._next, "text": text, "sent_at": int(time.time() * 1000)}
+            try:
+                answer: dict[str, Any] = await asyncio.to_thread(self._client.trigger, CHANNEL, EVENT, data)
+            except (PusherError, requests.RequestException, ValueError) as problem:
+                raise NotAcknowledged(str(problem)) from None
+            self._next += 1
+            return {"n": data["n"], **answer}

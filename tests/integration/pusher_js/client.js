@@ -1,0 +1,57 @@
+// Drives one pusher-js client for a test: commands come as lines of JSON on stdin, everything that happens goes out as
+// lines of JSON on stdout. The authority of the server's certificate comes from NODE_EXTRA_CA_CERTS.
+//
+//   first line  {"key", "host", "port", "auth": "http://…"}
+//   then        {"do": "connect" | "disconnect" | "signin"}, {"do": "subscribe" | "unsubscribe", "channel"},
+//               {"do": "trigger", "channel", "event", "data"}
+
+const readline = require("node:readline");
+const Pusher = require("pusher-js");
+
+const say = (what, more = {}) => process.stdout.write(`${JSON.stringify({ what, ...more })}\n`);
+let pusher = null;
+
+function start({ key, host, port, auth }) {
+  pusher = new Pusher(key, {
+    cluster: "none",
+    wsHost: host,
+    wssPort: port,
+    forceTLS: true,
+    enabledTransports: ["ws", "wss"],
+    channelAuthorization: { endpoint: `${auth}/channel`, transport: "ajax" },
+    userAuthentication: { endpoint: `${auth}/user`, transport: "ajax" },
+  });
+  pusher.connection.bind("state_change", ({ current }) =>
+    say("state", { state: current, socket_id: pusher.connection.socket_id ?? null }));
+  pusher.connection.bind("error", (error) =>
+    say("error", { code: error?.error?.data?.code ?? error?.data?.code ?? null, type: error?.type ?? null }));
+  pusher.bind("pusher:signin_success", (data) => say("signed_in", { data }));
+  pusher.user.bind_global((event, data) => say("user_event", { event, data }));
+}
+
+function subscribe(name) {
+  const channel = pusher.subscribe(name);
+  channel.bind_global((event, data) => {
+    const kinds = {
+      "pusher:subscription_succeeded": "subscribed",
+      "pusher:subscription_error": "subscription_error",
+      "pusher:cache_miss": "cache_miss",
+    };
+    say(kinds[event] ?? "event", { channel: name, event, data });
+  });
+}
+
+const commands = {
+  connect: () => pusher.connect(),
+  disconnect: () => pusher.disconnect(),
+  signin: () => pusher.signin(),
+  subscribe: ({ channel }) => subscribe(channel),
+  unsubscribe: ({ channel }) => pusher.unsubscribe(channel),
+  trigger: ({ channel, event, data }) => pusher.channel(channel).trigger(event, data),
+};
+
+readline.createInterface({ input: process.stdin }).on("line", (line) => {
+  const command = JSON.parse(line);
+  if (pusher === null) start(command);
+  else commands[command.do](command);
+}).on("close", () => process.exit(0));
