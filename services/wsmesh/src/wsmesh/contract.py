@@ -10,13 +10,15 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+# Patterns end in `$(?!\n)`, since Python's `$` also matches before a newline at the end; JSON Schema has no `\Z`.
+
 NodeState = Literal["ready", "draining", "lost", "left"]
 """ready: takes clients; draining: keeps none for long; lost: its lease ran out; left: it said goodbye."""
 
-Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$(?!\n)")]
 """The form of node ids, locations and app ids."""
 
-Address = Annotated[str, Meta(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$", max_length=255)]
+Address = Annotated[str, Meta(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$(?!\n)", max_length=255)]
 """`host:port`; an IPv6 host stands in brackets."""
 
 RunId = Annotated[str, Meta(min_length=3, max_length=80)]
@@ -29,7 +31,7 @@ class ChannelRule(Struct, frozen=True, kw_only=True):
     When several rules match, the one with the most characters other than `*` wins, then the first by pattern.
     """
 
-    pattern: Annotated[str, Meta(min_length=1, max_length=164, pattern=r"^[A-Za-z0-9_\-=@,.;*]+$")]
+    pattern: Annotated[str, Meta(min_length=1, max_length=164, pattern=r"^[A-Za-z0-9_\-=@,.;*]+$(?!\n)")]
     history_messages: Annotated[int, Meta(ge=0, le=10_000)] = 100
     history_seconds: Annotated[int, Meta(ge=0, le=86_400)] = 300
     cache: bool = False
@@ -76,7 +78,7 @@ class Node(Struct, frozen=True, kw_only=True):
     slot: int
     location: Name
     client_address: Address
-    mesh_address: Annotated[str, Meta(pattern=r"^https?://[^/]+$", max_length=255)]
+    mesh_address: Annotated[str, Meta(pattern=r"^https?://[^/\s]+$(?!\n)", max_length=255)]
     version: str = ""
     weight: Annotated[int, Meta(ge=0, le=256)] = 100
     state: NodeState = "ready"
@@ -101,7 +103,7 @@ class Registration(Struct, frozen=True, kw_only=True):
     run: RunId
     location: Name
     client_address: Address
-    mesh_address: Annotated[str, Meta(pattern=r"^https?://[^/]+$", max_length=255)]
+    mesh_address: Annotated[str, Meta(pattern=r"^https?://[^/\s]+$(?!\n)", max_length=255)]
     previous_run: str | None = None
     version: str = ""
     weight: Annotated[int, Meta(ge=0, le=256)] = 100

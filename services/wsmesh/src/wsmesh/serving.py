@@ -65,9 +65,9 @@ class Listener:
         server.close()
         await server.before_stop()
         deadline = asyncio.get_running_loop().time() + grace
-        for connection in list(server.connections):
-            connection.close_if_idle()
-        while server.connections and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110
+        while server.connections and asyncio.get_running_loop().time() < deadline:
+            for connection in list(server.connections):
+                connection.close_if_idle()  # again and again: a kept connection turns idle after its last answer
             await asyncio.sleep(0.02)  # Sanic's set of connections has no event to wait for
         for connection in list(server.connections):
             connection.abort()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_core import PydanticUndefined
 
@@ -59,11 +60,15 @@ class Settings(BaseModel):
     @classmethod
     def _read_file(cls, path: Path) -> dict[str, str]:
         try:
-            text = {name: value or "" for name, value in dotenv_values(path, verbose=False).items()}
+            lines = list(parse_stream(io.StringIO(path.read_text(encoding="utf-8"))))
+        except FileNotFoundError:
+            raise SettingsError(f"env file {path}: no such file; name an existing one with --env-file") from None
         except (OSError, UnicodeDecodeError) as problem:
             raise SettingsError(f"env file {path}: cannot be read: {problem}") from None
-        if not path.is_file():
-            raise SettingsError(f"env file {path}: no such file; name an existing one with --env-file")
+        for line in lines:
+            if line.error or (line.key is not None and line.value is None):
+                raise SettingsError(f"env file {path}: line {line.original.line} is not NAME=value")
+        text = {line.key: line.value for line in lines if line.key is not None and line.value is not None}
         for name in text:
             if name not in cls.names():
                 near = difflib.get_close_matches(name, cls.names(), n=1)

@@ -24,7 +24,7 @@ def sign(secret: str, text: str) -> str:
 
 def same(a: str, b: str) -> bool:
     """Compare two secrets in constant time."""
-    return hmac.compare_digest(a.encode(), b.encode())
+    return hmac.compare_digest(a.encode(errors="surrogatepass"), b.encode(errors="surrogatepass"))
 
 
 def channel_auth(key: str, secret: str, socket_id: str, channel: str, channel_data: str | None = None) -> str:
@@ -60,7 +60,7 @@ def verify_request(
         raise SignatureError("auth_signature does not match this request")
     try:
         age = abs(now - int(query["auth_timestamp"]))
-    except ValueError:
+    except (ValueError, OverflowError):
         raise SignatureError("auth_timestamp must be whole seconds since the epoch") from None
     if age > TIMESTAMP_WINDOW:
         raise SignatureError(f"auth_timestamp is more than {TIMESTAMP_WINDOW} seconds away from the server's clock")

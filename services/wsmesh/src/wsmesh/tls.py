@@ -51,8 +51,11 @@ def client_context(ca: Path | None, cert: Path | None = None, key: Path | None =
 
 
 def _load_pair(context: ssl.SSLContext, cert: Path, key: Path) -> None:
+    def locked() -> str:
+        raise SettingsError(f"TLS certificate {cert} with key {key}: the key has a password; store it without one")
+
     try:
-        context.load_cert_chain(cert, key)
+        context.load_cert_chain(cert, key, locked)
     except (OSError, ssl.SSLError) as problem:
         raise SettingsError(f"TLS certificate {cert} with key {key}: {problem}") from None
 

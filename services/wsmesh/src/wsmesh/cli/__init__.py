@@ -1,0 +1,1 @@
+"""The `wsmesh` command line (docs/cli.md)."""

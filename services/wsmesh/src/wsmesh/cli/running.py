@@ -1,0 +1,58 @@
+"""Run a command's coroutine, and turn what went wrong into one line and an exit code."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import aiohttp
+import typer
+
+from wsmesh.cli.errors import CliError, Code
+from wsmesh.cli.output import say
+from wsmesh.cli.target import Target
+from wsmesh.client import PublishRefused, Stopped, Unreachable
+from wsmesh.registry_client import RegistryRefused, RegistryUnreachable
+
+T = TypeVar("T")
+
+
+def target_of(ctx: typer.Context) -> Target:
+    """What the global options chose."""
+    target = ctx.find_object(Target)
+    assert target is not None
+    return target
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end. Ends the command with the right exit code when it fails."""
+    try:
+        return asyncio.run(work)
+    except CliError as problem:
+        code, text = problem.code, str(problem)
+    except RegistryRefused as problem:
+        code, text = Code.REFUSED, f"{problem} ({problem.error.code})"
+    except PublishRefused as problem:
+        code, text = Code.REFUSED, f"{problem} ({problem.code})"
+    except Stopped as problem:
+        code, text = Code.REFUSED, f"the cluster closed the connection for good: {problem}"
+    except (RegistryUnreachable, Unreachable) as problem:
+        code, text = Code.UNREACHABLE, str(problem)
+    except aiohttp.ClientConnectorCertificateError as problem:
+        code, text = Code.UNREACHABLE, f"the certificate is not trusted: {problem.certificate_error}"
+    except TimeoutError:
+        code, text = Code.UNREACHABLE, "no answer in time"
+    except aiohttp.ClientError as problem:
+        code, text = Code.UNREACHABLE, str(problem) or type(problem).__name__
+    except KeyboardInterrupt:
+        raise typer.Exit(Code.INTERRUPTED) from None
+    say(f"wsmesh: {text}")
+    raise typer.Exit(code)
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask before what cannot be undone. Ends the command when the answer is no."""
+    if not yes and not typer.confirm(question, err=True):
+        say("wsmesh: nothing was changed")
+        raise typer.Exit(Code.NOT_SO)

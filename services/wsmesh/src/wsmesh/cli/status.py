@@ -1,0 +1,102 @@
+"""`wsmesh status`: is the cluster well?"""
+
+from __future__ import annotations
+
+import asyncio
+
+import aiohttp
+import msgspec
+import typer
+
+from wsmesh.cli import nodes as nodes_command
+from wsmesh.cli import output
+from wsmesh.cli.errors import Code
+from wsmesh.cli.options import AsJson
+from wsmesh.cli.running import run, target_of
+from wsmesh.cli.target import Target
+from wsmesh.registry_client import Json, RegistryError
+
+ASK_TIMEOUT = 3.0
+LIVE = ("ready", "draining")
+
+
+def status(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """The registry's health, and each node's state, load and reasons not to be ready.
+
+    Exit code 0: all is well. 1: the registry or a node is not. A node that said goodbye is not counted.
+
+    Examples:
+
+        wsmesh status
+
+        wsmesh status --json | jq '.nodes[] | select(.ready | not)'
+    """
+    found = run(_status(target_of(ctx)))
+    if as_json:
+        output.as_json(found)
+    else:
+        _show(found)
+    if not found["healthy"]:
+        raise typer.Exit(Code.NOT_SO)
+
+
+async def _status(target: Target) -> Json:
+    async with target.registry() as registry:
+        try:
+            ready, why = await registry.ready()
+            generation: int | None = await registry.generation()
+            members = await registry.nodes()
+        except RegistryError as problem:
+            ready, why, generation, members = False, str(problem), None, _demo_nodes(target)
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ASK_TIMEOUT)) as http:
+        answers = await asyncio.gather(*(_ask(http, target, member) for member in members))
+    listed = [{**member, **answer} for member, answer in zip(members, answers, strict=True)]
+    wanted = [node for node in listed if node.get("state") != "left"]
+    return {
+        "healthy": ready and bool(wanted) and all(node["ready"] for node in wanted),
+        "registry": {"ready": ready, "reason": why, "generation": generation},
+        "nodes": listed,
+    }
+
+
+async def _ask(http: aiohttp.ClientSession, target: Target, member: Json) -> Json:
+    """What the node itself says; one that is gone is not asked."""
+    if member.get("state") not in LIVE:
+        return {"ready": False, "reasons": [f"the registry says: {member.get('state')}"]}
+    reasons = ["it gives no answer"]
+    for url in _urls(target, member):
+        try:
+            async with http.get(f"{url}/readyz", ssl=target.cluster_tls() or True) as answer:
+                found = msgspec.json.decode(await answer.read(), type=_Readiness)
+                return {"ready": found.ready, "reasons": found.reasons}
+        except (aiohttp.ClientError, OSError, TimeoutError) as problem:
+            reasons = [f"it gives no answer at {url}: {str(problem) or 'no answer in time'}"]
+        except msgspec.DecodeError:
+            reasons = [f"{url}/readyz does not answer as a node"]
+    return {"ready": False, "reasons": reasons}
+
+
+class _Readiness(msgspec.Struct):
+    ready: bool
+    reasons: list[str] = []
+
+
+def _urls(target: Target, member: Json) -> list[str]:
+    """Where to ask a node. The registry does not know whether its client port speaks TLS, so both are tried."""
+    known = [node.client_url for node in target.demo.nodes if node.id == member["id"]] if target.demo else []
+    address = member.get("client_address")
+    return known or [f"http://{address}", f"https://{address}"]
+
+
+def _demo_nodes(target: Target) -> list[Json]:
+    """The nodes of the cluster file, for when the registry is down."""
+    return [{"id": node.id, "state": "ready"} for node in target.demo.nodes] if target.demo else []
+
+
+def _show(found: Json) -> None:
+    registry = found["registry"]
+    state = "ready" if registry["ready"] else f"not ready: {output.printable(registry['reason'])}"
+    print(f"registry: {state}, generation {output.cell(registry['generation'])}\n")
+    columns = (*nodes_command.COLUMNS, "ready", "reasons")
+    rows = [(*nodes_command.row(node), node["ready"], node["reasons"]) for node in found["nodes"]]
+    output.table(columns, rows, "no node is known")
