@@ -214,7 +214,7 @@ class NodeApp:
         )
 
     async def _join(self) -> None:
-        await self._membership.configured.wait()
+        await self._membership.entered.wait()
         await self._service.greeted(JOIN_SECONDS)
         self._joined = True
         self._clients.ready = True

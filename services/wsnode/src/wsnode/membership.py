@@ -42,6 +42,9 @@ class Membership:
         self.generation: int | None = None
         self.configured = asyncio.Event()
         """Set once there is a configuration, from the registry or from the disk."""
+        self.entered = asyncio.Event()
+        """Set once the configuration is newer than the own registration, so that of any two nodes that start together
+        one at least knows the other; or once it came from the disk, since the registry is away."""
         self.reachable = False
         self.problem = "the registry has not been asked yet"
         self.refused: str | None = None
@@ -55,6 +58,7 @@ class Membership:
         self._random = random
         self._from_disk = False
         self._registered = False
+        self._entry: int | None = None
         self._wake = asyncio.Event()
 
     def start_from_disk(self) -> None:
@@ -63,6 +67,7 @@ class Membership:
             log.warning("config_from_disk", generation=config.generation, problem=self.problem)
             self._use(config)
             self._from_disk = True
+            self.entered.set()
 
     async def run(self) -> None:
         """Follow the configuration and keep the lease until cancelled."""
@@ -105,7 +110,12 @@ class Membership:
         self.generation = config.generation
         self._use_config(config)
         self.configured.set()
+        self._check_entered()
         log.info("config", generation=config.generation, nodes=len(config.nodes), apps=len(config.apps))
+
+    def _check_entered(self) -> None:
+        if self._entry is not None and self.generation is not None and self.generation >= self._entry:
+            self.entered.set()
 
     async def _keep_lease(self) -> None:
         failures = 0
@@ -135,6 +145,8 @@ class Membership:
             self._state_dir.keep_run(me.run)
             self._registered = True
             self.refused = None
+            self._entry = lease.generation
+            self._check_entered()
             log.info("registered", slot=lease.slot, generation=lease.generation)
         beat = Heartbeat(run=me.run, state=self._state(), figures=self._figures())
         return (await self._registry.heartbeat(me.id, beat)).lease_seconds
