@@ -64,10 +64,9 @@ class Membership:
     def start_from_disk(self) -> None:
         """Use the configuration of the last run until the registry gives a newer one."""
         if not self.configured.is_set() and (config := self._state_dir.last_config()) is not None:
-            log.warning("config_from_disk", generation=config.generation, problem=self.problem)
+            log.warning("config_from_disk", generation=config.generation)
             self._use(config)
             self._from_disk = True
-            self.entered.set()
 
     async def run(self) -> None:
         """Follow the configuration and keep the lease until cancelled."""
@@ -94,8 +93,8 @@ class Membership:
                 known = None if self._from_disk else self.generation
                 config = await self._registry.config(known, WAIT if known is not None else 0.0)
             except (RegistryUnreachable, RegistryRefused) as problem:
-                self._missed(str(problem))
                 self.start_from_disk()
+                self._missed(str(problem))
                 failures += 1
                 await asyncio.sleep(self._backoff(failures))
                 continue
@@ -104,7 +103,7 @@ class Membership:
             if config is not None:
                 self._from_disk = False
                 self._use(config)
-                self._state_dir.keep_config(config)
+                await asyncio.to_thread(self._state_dir.keep_config, config)
 
     def _use(self, config: ClusterConfig) -> None:
         self.generation = config.generation
@@ -168,6 +167,8 @@ class Membership:
         if self.reachable or not self.problem or self.problem != problem:
             log.warning("registry_unreachable", problem=problem)
         self.reachable, self.problem = False, problem
+        if self.configured.is_set():
+            self.entered.set()
 
     def _refusal(self, problem: str) -> None:
         if self.refused != problem:
