@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import socket
+import ssl
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -19,6 +20,12 @@ from aiohttp import ClientSession, WSMsgType, web
 TEMPLATE = Path(__file__).parents[3] / "roles/haproxy/templates/haproxy.cfg.j2"
 KEY = "balancer-key-of-the-tests-0123456789"
 COOKIE = "wsmesh_node"
+HAPROXY = os.environ.get("HAPROXY_BINARY", "haproxy")
+"""The HAProxy to test with; the two that are supported are 2.6 and 3.0."""
+
+PYTHON = os.environ.get("BALANCER_PYTHON", sys.executable)
+"""The Python that haproxy-sync runs with; a balancer may have one as old as 3.10."""
+SOURCE = TEMPLATE.parents[3] / "services/haproxysync/src"
 
 
 def free_port() -> int:
@@ -34,10 +41,11 @@ async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 10.0)
             await asyncio.sleep(0.02)
 
 
-async def serve(app: web.Application, port: int) -> web.AppRunner:
+async def serve(app: web.Application, port: int, tls: ssl.SSLContext | None = None) -> web.AppRunner:
+    """Serve an application on loopback."""
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
+    await web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls).start()
     return runner
 
 
@@ -52,6 +60,7 @@ class Node:
     weight: int = 100
     port: int = field(default_factory=free_port)
     ready: bool = True
+    tls: ssl.SSLContext | None = None
     runner: web.AppRunner | None = None
 
     async def start(self) -> None:
@@ -60,7 +69,7 @@ class Node:
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/app/{key}", self._websocket)
         app.router.add_route("*", "/{any:.*}", self._other)
-        self.runner = await serve(app, self.port)
+        self.runner = await serve(app, self.port, self.tls)
 
     async def stop(self) -> None:
         """Cut everything."""
@@ -107,19 +116,22 @@ class Registry:
     port: int = field(default_factory=free_port)
     requests: int = 0
     waiting: int = 0
+    redirected: int = 0
+    tls: ssl.SSLContext | None = None
     runner: web.AppRunner | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def url(self) -> str:
         """Where it is."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     async def start(self) -> None:
         """Listen."""
         app = web.Application()
         app.router.add_get("/api/v1/slots", self._slots)
-        self.runner = await serve(app, self.port)
+        app.router.add_get("/elsewhere", self._elsewhere)
+        self.runner = await serve(app, self.port, self.tls)
 
     async def stop(self) -> None:
         """Cut everything."""
@@ -133,12 +145,17 @@ class Registry:
         self.changed.set()
         self.changed = asyncio.Event()
 
+    async def _elsewhere(self, _: web.Request) -> web.Response:
+        self.redirected += 1
+        return web.Response()
+
     async def _slots(self, request: web.Request) -> web.StreamResponse:
         self.requests += 1
         if request.headers.get("Authorization") != f"Bearer {KEY}":
             return web.json_response({"error": {"code": "unauthorized", "message": "no such key"}}, status=401)
         if self.status != 200:
-            return web.json_response({"error": {"code": "unavailable", "message": "later"}}, status=self.status)
+            error = {"error": {"code": "unavailable", "message": "later"}}
+            return web.json_response(error, status=self.status, headers={"Location": "/elsewhere"})
         if request.headers.get("If-None-Match") == self._etag():
             self.waiting += 1
             with contextlib.suppress(TimeoutError):
@@ -196,6 +213,7 @@ class Cluster:
             "STATE_FILE": str(self.state),
             "METRICS_FILE": str(self.metrics),
             "LOCK_FILE": str(self.lock),
+            "HAPROXY_BINARY": HAPROXY,
             "SLOTS": "6",
         }
         self.write_base()
@@ -240,11 +258,11 @@ class Cluster:
     async def spawn(self, *arguments: str, **settings: str) -> asyncio.subprocess.Process:
         """Start haproxy-sync and leave it running."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
+            PYTHON,
             "-m",
             "haproxysync.main",
             *arguments,
-            env={"PATH": os.environ["PATH"], **self.settings, **settings},
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCE), **self.settings, **settings},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
@@ -262,7 +280,7 @@ class Cluster:
     async def start_haproxy(self) -> None:
         """Start HAProxy with the configuration that haproxy-sync wrote."""
         self.haproxy = await asyncio.create_subprocess_exec(
-            "haproxy", "-f", str(self.config), stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
+            HAPROXY, "-f", str(self.config), stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
         )
         self.processes.append(self.haproxy)
 

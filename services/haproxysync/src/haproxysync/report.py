@@ -23,9 +23,9 @@ def dry_run(sync: Sync, answer: bytes | Refuse, *, force: bool) -> tuple[Exit, s
     code, lines = Exit.OK, []
     if isinstance(decision, Refuse):
         code = Exit.KEPT
-        lines.append(f"would have {kept(record.slots)}: {decision.text}")
+        lines.append(f"refused: {decision.text}")
     if slots is None:
-        return code, "\n".join(lines)
+        return code, "\n".join([*lines, kept(None)])
     wanted = sync.want(slots)
     config, draining = sync.files(wanted)
     settings = sync.settings

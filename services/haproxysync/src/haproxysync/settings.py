@@ -77,7 +77,7 @@ class Settings:
     """Everything haproxy-sync is told. A field `slots` is read from `SLOTS`."""
 
     ws_updates_url: tuple[str, ...] = _setting(
-        about="URL of the registry, or several separated by a comma, tried in order.",
+        about="URL of the registry, or several separated by a comma, tried in turn.",
         expected="a URL like https://registry.example:8000",
         read=_urls,
     )

@@ -16,7 +16,7 @@ from haproxysync.domain.slots import InvalidAnswer, Slots, ip_address, parse
 from haproxysync.domain.wanted import BadBase, Wanted, draining_list, render, want
 from haproxysync.settings import Settings, SettingsError
 
-LOCK_SECONDS = 5.0
+LOCK_SECONDS = 3.0
 ROUNDS = 3
 """How often the commands are sent before what still differs is an error."""
 SETTLE_STEPS = 20

@@ -26,7 +26,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 class Registry:
-    """Asks the registries in order; remembers the last answer for the long poll."""
+    """Asks the registries in order, from the one that answered last; remembers its answer for the long poll."""
 
     def __init__(self, urls: tuple[str, ...], key: str, ca: Path | None) -> None:
         try:
@@ -48,9 +48,11 @@ class Registry:
         none does, the last answer comes again.
         """
         problems: list[Refuse] = []
-        for url in self._urls:
+        for number, url in enumerate(self._urls):
             answer = self._ask(url, wait)
             if not isinstance(answer, Refuse):
+                # Begin with it the next time: one that hangs would else delay every change.
+                self._urls = self._urls[number:] + self._urls[:number]
                 return answer
             problems.append(answer)
         denied = [problem for problem in problems if problem.reason == "unauthorized"]
