@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -45,20 +45,20 @@ async def opened(settings: RegistrySettings) -> AsyncIterator[Database]:
         yield found
 
 
-def compose(settings: RegistrySettings, found: Database) -> Services:
-    """Everything that the routes work with."""
+def compose(settings: RegistrySettings, found: Database, clock: Callable[[], float] = time.time) -> Services:
+    """Everything that the routes work with; `clock` gives Unix seconds."""
     metrics = Metrics()
     store = TortoiseStore(found, metrics.write_seconds.observe)
-    administration = Administration(store, time.time)
-    published = Published(store, time.time)
+    administration = Administration(store, clock)
+    published = Published(store, clock)
     return Services(
         store=store,
         published=published,
         membership=Membership(
-            store, published, administration, time.time, lease=settings.lease_seconds, slots=settings.slots
+            store, published, administration, clock, lease=settings.lease_seconds, slots=settings.slots
         ),
         apps=Apps(store, published, administration, secrets.token_urlsafe),
-        keys=Keys(store, administration, time.time, secrets.token_urlsafe),
+        keys=Keys(store, administration, clock, secrets.token_urlsafe),
         administration=administration,
         metrics=metrics,
         rates=Rates(settings.requests_per_second),

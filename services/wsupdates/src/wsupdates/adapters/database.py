@@ -63,7 +63,7 @@ async def opened(db_path: Path, db_url: str | None) -> AsyncIterator[Database]:
     context = TortoiseContext()
     async with context:
         try:
-            await context.init(config=config, _enable_global_fallback=True)
+            await context.init(config=config)
             await MigrationRecorder(connections.get("default")).connection.execute_query("SELECT 1")
         except PROBLEMS as problem:
             name = "DB_URL" if db_url else "DB_PATH"
