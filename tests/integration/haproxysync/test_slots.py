@@ -44,6 +44,19 @@ async def test_join_needs_no_reload_and_waits_for_the_checks(cluster: Cluster) -
     assert int(after["Uptime_sec"]) >= int(before["Uptime_sec"])
 
 
+async def test_node_is_down_until_checked(empty: Cluster) -> None:
+    """No request reaches a slot that was just filled, not even in the time until the first check fails."""
+    empty.write_base(haproxy_check_inter="2s")
+    await empty.add(Node("n1", 1))
+    assert (await empty.sync()).code == 0
+    await empty.start_haproxy()
+    joined = Node("n2", 2, ready=False)
+    await empty.add(joined)
+    assert (await empty.sync()).code == 0
+    assert (await empty.servers())["nodes_own/slot02"].startswith("DOWN")
+    assert await empty.asked("slot02") == "n1"
+
+
 async def test_drain_sends_cookies_elsewhere_and_keeps_sockets(cluster: Cluster) -> None:
     """A draining node gets no new client, not even one with its cookie, and keeps its open WebSockets."""
     socket = await cluster.open("slot01")

@@ -12,7 +12,8 @@ from haproxysync.domain.decide import REASONS
 from haproxysync.domain.record import ERRORS, PREFIX, Record, metrics, record_from_json
 from haproxysync.domain.slots import Slot, Slots
 from haproxysync.main import CODES, main
-from haproxysync.settings import Settings, SettingsError
+from haproxysync.reading import SettingsError
+from haproxysync.settings import Settings
 from haproxysync.watch import LONGEST_DELAY, backoff
 
 PAGE = Path(__file__).parents[3] / "docs/haproxy-sync.md"

@@ -13,9 +13,11 @@ from pathlib import Path
 from haproxysync.adapters.files import Locked
 from haproxysync.adapters.haproxy import HAProxy, Trouble
 from haproxysync.adapters.registry import Registry
+from haproxysync.apply import Files
 from haproxysync.domain.slots import Slots
+from haproxysync.reading import SettingsError
 from haproxysync.report import dry_run, status
-from haproxysync.settings import Settings, SettingsError, explain
+from haproxysync.settings import Settings, explain
 from haproxysync.sync import Exit, Outcome, Sync
 from haproxysync.watch import Stop, watch
 
@@ -97,14 +99,15 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
     if options.force and (options.watch or options.status):
         raise SettingsError("--force: expected with --once or --dry-run only; a service must not force each answer")
     haproxy = HAProxy(settings.haproxy_socket, settings.haproxy_binary, settings.draining_file)
-    sync = Sync(settings, haproxy, now=time.time, sleep=time.sleep, resolve=_resolve)
+    files = Files(settings.haproxy_base, settings.haproxy_config, settings.draining_file, haproxy.check)
+    sync = Sync(settings, haproxy, files, now=time.time, sleep=time.sleep, resolve=_resolve)
     if options.status:
         return _print(*status(sync))
     registry = Registry(settings.ws_updates_url, settings.ws_updates_key, settings.ws_updates_ca)
     if options.dry_run:
         return _print(*dry_run(sync, registry.fetch(), force=options.force))
     if options.watch:
-        sync.files(sync.want(Slots(0)))  # a wrong base ends the start, not the third hour
+        files.texts(sync.want(Slots(0)))  # a wrong base ends the start, not the third hour
         stop = Stop()
         stop.install()
         watch(
@@ -145,7 +148,16 @@ def _complain(text: str) -> None:
 def _log(priority: int, text: str) -> None:
     """One line on stderr; in the journal with its priority (sd-daemon(3))."""
     line = " ".join(text.split())
-    print(f"<{priority}>{line}" if "JOURNAL_STREAM" in os.environ else f"haproxy-sync: {line}", file=sys.stderr)
+    print(f"<{priority}>{line}" if _stderr_is_journal() else f"haproxy-sync: {line}", file=sys.stderr, flush=True)
+
+
+def _stderr_is_journal() -> bool:
+    """Whether systemd connected stderr to the journal (systemd.exec(5), JOURNAL_STREAM)."""
+    try:
+        stat = os.fstat(sys.stderr.fileno())
+    except (OSError, ValueError):
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{stat.st_dev}:{stat.st_ino}"
 
 
 def _resolve(host: str) -> str | None:

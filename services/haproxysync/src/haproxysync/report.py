@@ -9,7 +9,7 @@ from pathlib import Path
 from haproxysync.adapters.files import read_text
 from haproxysync.adapters.haproxy import NotRunning, Trouble
 from haproxysync.domain.decide import Refuse
-from haproxysync.domain.runtime import Runtime, plan
+from haproxysync.domain.runtime import Runtime
 from haproxysync.domain.slots import Slots
 from haproxysync.domain.wanted import OTHER, OWN, slot_name
 from haproxysync.sync import Exit, Sync, kept
@@ -27,12 +27,12 @@ def dry_run(sync: Sync, answer: bytes | Refuse, *, force: bool) -> tuple[Exit, s
     if slots is None:
         return code, "\n".join([*lines, kept(None)])
     wanted = sync.want(slots)
-    config, draining = sync.files(wanted)
+    config, draining = sync.files.texts(wanted)
     settings = sync.settings
     changes = _diff(settings.haproxy_config, "HAPROXY_CONFIG", config)
     changes += _diff(settings.draining_file, "DRAINING_FILE", draining)
     try:
-        steps = plan(sync.haproxy.read(), wanted, str(settings.draining_file))
+        steps = sync.haproxy.compare(wanted)
         changes += [f"would send: {command}" for command in steps.commands]
         if steps.missing:
             code = Exit.HAPROXY
@@ -61,7 +61,7 @@ def status(sync: Sync) -> tuple[Exit, str]:
     code, runtime = Exit.OK, None
     try:
         runtime = sync.haproxy.read()
-        steps = plan(runtime, sync.want(slots), str(sync.settings.draining_file))
+        steps = sync.haproxy.compare(sync.want(slots))
         state = "running, holds what is wanted"
         if not steps.done():
             code, state = Exit.HAPROXY, f"running, differs: {'; '.join([*steps.commands, *steps.missing])}"

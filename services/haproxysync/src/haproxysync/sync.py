@@ -9,19 +9,15 @@ from enum import IntEnum
 
 from haproxysync.adapters.files import lock, read_text, write_text
 from haproxysync.adapters.haproxy import ConfigRefused, HAProxy, NotRunning, Trouble
+from haproxysync.apply import Files, converge
 from haproxysync.domain.decide import Accept, Refuse, decide
 from haproxysync.domain.record import Record, metrics, record_from_json
-from haproxysync.domain.runtime import Plan, plan
 from haproxysync.domain.slots import InvalidAnswer, Slots, ip_address, parse
-from haproxysync.domain.wanted import BadBase, Wanted, draining_list, render, want
-from haproxysync.settings import Settings, SettingsError
+from haproxysync.domain.wanted import Wanted, want
+from haproxysync.reading import SettingsError
+from haproxysync.settings import Settings
 
 LOCK_SECONDS = 3.0
-ROUNDS = 3
-"""How often the commands are sent before what still differs is an error."""
-SETTLE_STEPS = 20
-SETTLE_SECONDS = 0.05
-"""HAProxy 3.0 changes addresses a moment after it answered the command."""
 
 
 class Exit(IntEnum):
@@ -53,6 +49,7 @@ class Sync:
 
     settings: Settings
     haproxy: HAProxy
+    files: Files
     now: Callable[[], float]
     sleep: Callable[[float], None]
     resolve: Callable[[str], str | None]
@@ -74,11 +71,11 @@ class Sync:
                 slots = self.target(record, decision)
                 if slots is not None:
                     wanted = self.want(slots)
-                    self.write(wanted, outcome)
+                    outcome.changes += self.files.write(wanted)
                     if isinstance(decision, Accept):
                         record = replace(record, slots=slots)
                         self._save(record)
-                    self.converge(wanted, outcome)
+                    self._converge(wanted, outcome)
             except ConfigRefused as problem:
                 record = self._failed(record, outcome, "config", f"HAProxy refuses the configuration: {problem}")
             except Trouble as problem:
@@ -127,63 +124,19 @@ class Sync:
         """What HAProxy should hold."""
         return want(slots, location=self.settings.location, slot_count=self.settings.slots)
 
-    def files(self, wanted: Wanted) -> tuple[str, str]:
-        """The texts of the configuration and of the draining list. Raises SettingsError."""
-        path = self.settings.haproxy_base
-        base = read_text(path, "HAPROXY_BASE")
-        if base is None:
-            raise SettingsError(f"HAPROXY_BASE: {path} does not exist, expected a configuration with the marker lines")
+    def _converge(self, wanted: Wanted, outcome: Outcome) -> None:
         try:
-            return render(base, wanted), draining_list(wanted)
-        except BadBase as problem:
-            raise SettingsError(f"HAPROXY_BASE: {path}: {problem}") from None
-
-    def write(self, wanted: Wanted, outcome: Outcome) -> None:
-        """Put both files in place, the configuration only after HAProxy has checked it. Raises ConfigRefused."""
-        config, draining = self.files(wanted)
-        base, list_path, path = self.settings.haproxy_base, self.settings.draining_file, self.settings.haproxy_config
-        present = read_text(list_path, "DRAINING_FILE")
-        if present is None:
-            write_text(list_path, "", "DRAINING_FILE", like=base)  # `haproxy -c` wants it to exist
-        if read_text(path, "HAPROXY_CONFIG") != config:
-            write_text(path, config, "HAPROXY_CONFIG", like=base, check=self.haproxy.check)
-            outcome.changes.append(f"wrote {path}")
-        if (present or "") != draining:
-            write_text(list_path, draining, "DRAINING_FILE", like=base)
-            outcome.changes.append(f"wrote {list_path}")
-
-    def converge(self, wanted: Wanted, outcome: Outcome) -> None:
-        """Bring the running HAProxy to what is wanted, read back, compare. Raises Trouble when they still differ."""
-        try:
-            steps = self._plan(wanted)
-            outcome.haproxy_up = True
-            for _ in range(ROUNDS):
-                if not steps.commands:
-                    break
-                replies = [self.haproxy.send(command).strip() for command in steps.commands]
-                outcome.changes += steps.commands
-                steps = self._settled(wanted)
+            steps, sent = converge(self.haproxy, wanted, self.sleep)
         except NotRunning as problem:
             outcome.notes.append(f"HAProxy is not running ({problem}); it will start with the configuration as written")
             return
-        if steps.done():
-            return
+        outcome.haproxy_up = True
+        outcome.changes += sent
         outcome.differences = len(steps.commands) + len(steps.missing)
         if steps.missing:
             raise Trouble(f"HAProxy runs with another configuration, reload it once: {'; '.join(steps.missing[:5])}")
-        said = "; ".join(sorted({reply for reply in replies if reply})) or "nothing"
-        raise Trouble(f"HAProxy differs after the commands, still to do: {steps.commands[:5]}; it said: {said}")
-
-    def _plan(self, wanted: Wanted) -> Plan:
-        return plan(self.haproxy.read(), wanted, str(self.settings.draining_file))
-
-    def _settled(self, wanted: Wanted) -> Plan:
-        for _ in range(SETTLE_STEPS):
-            steps = self._plan(wanted)
-            if not steps.commands:
-                break
-            self.sleep(SETTLE_SECONDS)
-        return steps
+        if steps.commands:
+            raise Trouble(f"HAProxy differs after the commands, still to do: {'; '.join(steps.commands[:5])}")
 
     def _failed(self, record: Record, outcome: Outcome, kind: str, text: str) -> Record:
         outcome.exit = Exit.HAPROXY

@@ -10,7 +10,7 @@ from types import FrameType
 
 from haproxysync.adapters.files import Locked
 from haproxysync.adapters.registry import Registry
-from haproxysync.settings import SettingsError
+from haproxysync.reading import SettingsError
 from haproxysync.sync import Exit, Outcome, Sync
 
 FIRST_DELAY = 0.5

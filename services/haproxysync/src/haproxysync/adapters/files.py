@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from haproxysync.settings import SettingsError
+from haproxysync.reading import SettingsError
 
 
 class Locked(Exception):

@@ -6,7 +6,8 @@ import socket
 import subprocess
 from pathlib import Path
 
-from haproxysync.domain.runtime import BadReply, Runtime, parse_list, parse_servers
+from haproxysync.domain.runtime import BadReply, Plan, Runtime, parse_list, parse_servers, plan
+from haproxysync.domain.wanted import Wanted
 
 SECONDS = 5.0
 
@@ -38,6 +39,10 @@ class HAProxy:
             return Runtime(servers, parse_list(self.send(f"show acl {self._draining_file}")), up)
         except BadReply as problem:
             raise Trouble(str(problem)) from None
+
+    def compare(self, wanted: Wanted) -> Plan:
+        """What the running HAProxy holds other than wanted. Raises NotRunning, Trouble."""
+        return plan(self.read(), wanted, str(self._draining_file))
 
     def send(self, line: str) -> str:
         """Send one line of commands, return what HAProxy says to it. Raises NotRunning, Trouble."""

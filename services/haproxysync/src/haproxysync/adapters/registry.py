@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from haproxysync.domain.decide import Refuse
-from haproxysync.settings import SettingsError
+from haproxysync.reading import SettingsError
 
 MAX_BYTES = 1_048_576
 TIMEOUT = 5.0
