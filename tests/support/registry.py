@@ -24,6 +24,7 @@ class Clock:
         self.now = now
 
     def __call__(self) -> float:
+        """The time now."""
         return self.now
 
 
@@ -95,7 +96,7 @@ async def in_process(services: Services, settings: RegistrySettings) -> AsyncIte
     port = sock.getsockname()[1]
     app = routes.build(services, settings.max_body_bytes)
     listener = serving.Listener(app, sock)
-    keys = {role: (await services.keys.create("test", role, role, None))[1] for role in ROLES}
+    keys: dict[str, str] = {role: (await services.keys.create("test", role, role, None))[1] for role in ROLES}
     await listener.start()
     try:
         async with aiohttp.ClientSession() as session:

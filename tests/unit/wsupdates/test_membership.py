@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 
 import msgspec
 import pytest
-
 from tests.support.registry import Clock, wanted
+
 from wsmesh.contract import ClusterConfig, Figures, Heartbeat, Slots
 from wsupdates.domain.refusals import Refusal
 from wsupdates.usecases.store import Duplicate, StoreUnavailable
@@ -156,7 +157,7 @@ async def test_draining_by_heartbeat_and_by_hand(services: Services) -> None:
     assert state() == "draining"
     await services.membership.drain("ops", "n1", False)
     assert state() == "ready"
-    assert [after - before for before, after in zip(seen, seen[1:], strict=False)] == [1, 1, 1, 0, 1]
+    assert [after - before for before, after in pairwise(seen)] == [1, 1, 1, 0, 1]
 
 
 async def test_the_database_refuses_a_duplicate_slot(services: Services) -> None:

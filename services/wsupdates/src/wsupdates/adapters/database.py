@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,15 +16,20 @@ from tortoise.backends.base.config_generator import expand_db_url
 from tortoise.context import TortoiseContext
 from tortoise.exceptions import BaseORMException
 from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
-from tortoise.migrations.recorder import MigrationRecorder
 
 from wsmesh.settings import SettingsError
 from wsupdates.adapters.models import ClusterRow
 
-APP = "registry"
+APPS: dict[str, dict[str, Any]] = {
+    "registry": {
+        "models": ["wsupdates.adapters.models"],
+        "migrations": "wsupdates.adapters.migrations",
+        "default_connection": "default",
+    }
+}
 BUSY_MILLISECONDS = 5_000
 CONNECT_SECONDS = 5
-PROBLEMS = (BaseORMException, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+PROBLEMS = (BaseORMException, sqlite3.Error, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 """What a database that does not work raises."""
 
 MIGRATION_LOCK = 0x77736D6573680001
@@ -33,8 +39,7 @@ MIGRATION_LOCK = 0x77736D6573680001
 class Database:
     """One open database. `shared`: whether other registries may use it at the same time."""
 
-    def __init__(self, config: dict[str, Any], *, shared: bool) -> None:
-        self._config = config
+    def __init__(self, *, shared: bool) -> None:
         self.shared = shared
 
     async def pending(self) -> list[str]:
@@ -50,10 +55,10 @@ class Database:
         return names
 
     def _executor(self) -> MigrationExecutor:
-        return MigrationExecutor(connections.get("default"), self._config["apps"])
+        return MigrationExecutor(connections.get("default"), APPS)
 
 
-_TARGETS = [MigrationTarget(app_label=APP, name="__latest__")]
+_TARGETS = [MigrationTarget(app_label=label, name="__latest__") for label in APPS]
 
 
 @asynccontextmanager
@@ -64,11 +69,11 @@ async def opened(db_path: Path, db_url: str | None) -> AsyncIterator[Database]:
     async with context:
         try:
             await context.init(config=config)
-            await MigrationRecorder(connections.get("default")).connection.execute_query("SELECT 1")
+            await connections.get("default").execute_query("SELECT 1")
         except PROBLEMS as problem:
             name = "DB_URL" if db_url else "DB_PATH"
             raise SettingsError(f"{name}: the database cannot be used: {_text(problem)}") from None
-        yield Database(config, shared=db_url is not None)
+        yield Database(shared=db_url is not None)
 
 
 @asynccontextmanager
@@ -133,8 +138,7 @@ def _config(db_path: Path, db_url: str | None) -> dict[str, Any]:
                 "foreign_keys": "ON",
             },
         }
-    models = {"models": ["wsupdates.adapters.models"], "migrations": "wsupdates.adapters.migrations"}
-    return {"connections": {"default": connection}, "apps": {APP: {**models, "default_connection": "default"}}}
+    return {"connections": {"default": connection}, "apps": APPS}
 
 
 def _text(problem: BaseException) -> str:

@@ -11,7 +11,7 @@ from sanic import Sanic
 from sanic_ext import Extend
 from sanic_ext.config import Config
 from sanic_ext.extensions.openapi import builders
-from sanic_ext.extensions.openapi.definitions import Parameter
+from sanic_ext.extensions.openapi.definitions import Parameter, Response
 from sanic_ext.extensions.openapi.extension import OpenAPIExtension
 
 from wsmesh import __version__
@@ -143,26 +143,31 @@ def _describe(operation: Any, endpoint: Endpoint) -> None:
 
 
 def _describe_answers(operation: Any, endpoint: Endpoint) -> None:
-    if endpoint.answer is None:
-        operation.response(endpoint.status, {}, "Done.")
-    elif endpoint.answer is str:
-        operation.response(endpoint.status, {endpoint.media: {"schema": _text()}}, "The page.")
-    else:
-        media = {"schema": {"$ref": REF.format(name=endpoint.answer.__name__)}, "example": endpoint.answer_example}
-        operation.response(endpoint.status, {endpoint.media: media}, "Done.")
+    answers: dict[int, Response] = operation.responses
+    media: dict[str, Any] = {}
+    if endpoint.answer is str:
+        media = {endpoint.media: {"schema": _text()}}
+    elif endpoint.answer is not None:
+        schema = {"$ref": REF.format(name=endpoint.answer.__name__)}
+        media = {endpoint.media: {"schema": schema, "example": endpoint.answer_example}}
+    answers[endpoint.status] = Response(media, description="Done.")
     if endpoint.unchanged:
-        operation.response(304, {}, "Nothing changed since If-None-Match.")
+        answers[304] = Response({}, description="Nothing changed since If-None-Match.")
     by_status: dict[int, dict[str, str]] = {}
     for code, (status, meaning) in errors_of(endpoint).items():
         by_status.setdefault(status, {})[code] = meaning
     for status, codes in sorted(by_status.items()):
-        shown = {
-            code: {"summary": meaning, "value": msgspec.json.decode(error_answer(code, meaning))}
-            for code, meaning in codes.items()
-        }
-        media = {"schema": {"$ref": REF.format(name="ErrorAnswer")}, "examples": shown}
-        text = " ".join(f"`{code}`: {meaning}" for code, meaning in codes.items())
-        operation.response(status, {"application/json": media}, text)
+        answers[status] = _error_response(codes)
+
+
+def _error_response(codes: dict[str, str]) -> Response:
+    shown = {
+        code: {"summary": meaning, "value": msgspec.json.decode(error_answer(code, meaning))}
+        for code, meaning in codes.items()
+    }
+    media = {"schema": {"$ref": REF.format(name="ErrorAnswer")}, "examples": shown}
+    text = " ".join(f"`{code}`: {meaning}" for code, meaning in codes.items())
+    return Response({"application/json": media}, description=text)
 
 
 def _parameter(name: str, schema: Any, place: str, about: str | None = None) -> Parameter:
