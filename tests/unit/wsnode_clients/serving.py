@@ -114,7 +114,7 @@ async def serve(
     clients = Clients(hub, settings(**changed), announce=lambda payload: node.publish(payload), now=now)
     clients.ready = True
     app: Sanic[Any, Any] = Sanic(f"clients-{next(_names)}", configure_logging=False)
-    app.config.update(TOUCHUP=False, MOTD=False)
+    app.config.update(TOUCHUP=False, AUTO_EXTEND=False)
     install_error_answers(app)
     add_client_routes(app, clients)
     if routes is not None:
@@ -131,4 +131,11 @@ async def serve(
         Sanic.unregister_app(app)
 
 
-__all__ = ["APP", "AppLimits", "Client", "Node", "serve", "settings"]
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until `condition` holds, at most five seconds."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - the state of the node under test has no event to wait for
+            await asyncio.sleep(0.001)
+
+
+__all__ = ["APP", "AppLimits", "Client", "Node", "serve", "settings", "until"]

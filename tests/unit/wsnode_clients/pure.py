@@ -1,0 +1,85 @@
+"""Sessions without any transport."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from wsmesh.contract import App, ChannelRule
+from wsnode.domain.close_codes import Close
+from wsnode.domain.directory import Directory
+from wsnode.domain.frames import payload_of
+from wsnode.domain.hub import Effects, Hub
+from wsnode.domain.messages import Event, Message, Payload
+from wsnode.domain.session import Reply, Session
+
+APP = App(
+    id="shop",
+    key="key",
+    secret="secret",
+    rules=[ChannelRule(pattern="kept-*", cache=True), ChannelRule(pattern="counted-*", subscription_count=True)],
+)
+SOCKET = "123.456"
+
+
+def make_hub(*apps: App, node: str = "n1") -> Hub:
+    """A hub that knows these apps, or APP."""
+    return Hub(node, Directory(apps or (APP,)))
+
+
+def make_session(hub: Hub, *, app: App = APP, socket_id: str = SOCKET, rate: float = 1000) -> Session:
+    """A session that the hub knows."""
+    session = Session(hub, app, socket_id, rate, now=0)
+    hub.add(session)
+    return session
+
+
+def said(session: Session, event: str, data: object = None, now: float = 0) -> list[Any]:
+    """The answers to an event, as JSON; nothing may be closed."""
+    reply = session.received(json.dumps({"event": event, "data": data}), now)
+    assert reply.close is None
+    return answers(reply)
+
+
+def answers(reply: Reply) -> list[Any]:
+    """The messages of a reply, as JSON."""
+    return [json.loads(payload_of(frame)) for frame in reply.frames]
+
+
+def subscribed(session: Session, *channels: str, now: float = 0) -> None:
+    """Subscribe to public channels."""
+    for channel in channels:
+        assert said(session, "pusher:subscribe", {"channel": channel}, now)[0] == succeeded(channel)
+
+
+def succeeded(channel: str) -> dict[str, str]:
+    """The answer to a subscribe."""
+    return {"event": "pusher_internal:subscription_succeeded", "channel": channel, "data": "{}"}
+
+
+def error(message: str, code: int | None = None) -> dict[str, Any]:
+    """A `pusher:error`."""
+    return {"event": "pusher:error", "data": {"code": code, "message": message}}
+
+
+def deliver(hub: Hub, payload: Payload, *, seq: int = 1, stream: str = "n1~a", now: float = 0) -> Effects:
+    """Let the hub take a message."""
+    return hub.deliver(stream, Message(seq, payload), now)
+
+
+def event(*channels: str, data: str = "{}", name: str = "news", exclude: str | None = None) -> Event:
+    """An event of APP."""
+    return Event(app=APP.id, channels=list(channels), name=name, data=data, exclude=exclude)
+
+
+def written(effects: Effects) -> list[tuple[Any, set[str]]]:
+    """What is to be written: each message as JSON, with the socket ids that get it."""
+    return [
+        (json.loads(payload_of(frame)), {session.socket_id for session in sessions} - {exclude})
+        for frame, sessions, exclude in effects.deliveries
+    ]
+
+
+def closes(effects: Effects) -> list[tuple[str, Close]]:
+    """Which sessions are to be closed, by socket id."""
+    return sorted((session.socket_id, close) for session, close in effects.closes)
