@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.mesh_network import Network, event
 
+from tests.support.mesh_network import Network, event
 from wsnode.domain.effects import Gap
 from wsnode.domain.mesh import SameNode, UnknownStream
 from wsnode.domain.wire import Hello, Push, Snapshot

@@ -78,6 +78,7 @@ class NodeApp:
         finally:
             await self._mesh_client.close()
             await self._registry.close()
+            self._state_dir.release()
 
     # --- building
 
@@ -88,7 +89,7 @@ class NodeApp:
             "client", settings.host, has_tls=settings.tls_cert is not None, allowed=settings.allow_plaintext
         )
         tls.refuse_plaintext("mesh", settings.mesh_host, has_tls=own_mesh, allowed=settings.allow_plaintext)
-        state_dir = StateDir(settings.state_dir)
+        self._state_dir = StateDir(settings.state_dir)
         stream = stream_id(settings.node_id, time.time())
 
         self._hub = Hub(settings.node_id, Directory([]))
@@ -127,20 +128,20 @@ class NodeApp:
             key=settings.ws_updates_key.get_secret_value(),
             tls=tls.client_context(settings.ws_updates_ca) if urls[0].startswith("https") else None,
         )
-        self._membership = self._make_membership(state_dir, stream, random)
+        self._membership = self._make_membership(stream, random)
         self._metrics, self._fan_out = new_registry()
         self._metrics.register(NodeCollector(self._clients, self._service, lambda: not self.reasons()))
         self._listeners = self._make_listeners()
 
-    def _make_membership(self, state_dir: StateDir, stream: str, random: Random) -> Membership:
+    def _make_membership(self, stream: str, random: Random) -> Membership:
         settings = self._settings
         return Membership(
             registry=self._registry,
-            state_dir=state_dir,
+            state_dir=self._state_dir,
             registration=Registration(
                 id=settings.node_id,
                 run=stream,
-                previous_run=state_dir.last_run(),
+                previous_run=self._state_dir.last_run(),
                 location=settings.location,
                 client_address=settings.advertised_client_address,
                 mesh_address=settings.advertised_mesh_address,

@@ -31,6 +31,10 @@ class StateDir:
                 f"STATE_DIR: {path} is in use by another running node; expected a folder for this node alone"
             ) from None
 
+    def release(self) -> None:
+        """Let another process have the folder."""
+        os.close(self._lock)
+
     def last_run(self) -> str | None:
         """The stream id of the run before this one."""
         try:

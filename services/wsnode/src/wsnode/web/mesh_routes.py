@@ -43,10 +43,15 @@ def failure(status: int, code: str, message: str) -> HTTPResponse:
 
 
 def mesh_app(
-    end: MeshEnd, *, cluster_key: str, channel_counts: Callable[[ChannelQuery], ChannelCounts], max_body: int
+    end: MeshEnd,
+    *,
+    cluster_key: str,
+    channel_counts: Callable[[ChannelQuery], ChannelCounts],
+    max_body: int,
+    name: str = "wsnode-mesh",
 ) -> Sanic[Any, Any]:
     """The app of the mesh port; `channel_counts` are those of this node alone."""
-    app: Sanic[Any, Any] = Sanic("wsnode-mesh", configure_logging=False)
+    app: Sanic[Any, Any] = Sanic(name, configure_logging=False)
     # Sanic rewrites its protocol's methods for the first app of a process, and cannot do so twice.
     app.config.TOUCHUP = False
     app.config.REQUEST_MAX_SIZE = max_body
