@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import trustme
 from aiohttp import ClientSession, TCPConnector
-from tests.integration.haproxysync.cluster import COOKIE, Cluster, Node, free_port
 from yarl import URL
+
+from tests.integration.haproxysync.cluster import COOKIE, Cluster, Node, free_port
 
 
 async def started(cluster: Cluster, **variables: Any) -> Cluster:

@@ -7,6 +7,7 @@ import ssl
 
 import pytest
 import trustme
+
 from tests.integration.haproxysync.cluster import Cluster, Node
 
 
