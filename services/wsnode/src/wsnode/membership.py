@@ -152,8 +152,10 @@ class Membership:
 
     async def _pause(self, seconds: float) -> None:
         self._wake.clear()
+        # Not wait_for: before Python 3.12 it loses a cancellation that comes together with the event.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
 
     def _backoff(self, failures: int) -> float:
         return min(RETRY_MOST, RETRY_FIRST * 2.0 ** min(failures - 1, 10)) * self._random.uniform(0.5, 1.0)
