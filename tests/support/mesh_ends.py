@@ -71,7 +71,7 @@ async def mesh_end(
         location="here",
         address=address,
         limits=MeshLimits(**limits),
-        random=Random(1),
+        uniform=Random(1).uniform,
         snapshot=Snapshot,
     )
     client = MeshClient(cluster_key=key, timeout=timeout, tls=None)

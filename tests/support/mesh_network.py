@@ -70,7 +70,7 @@ class Network:
             location="here",
             address=f"http://{name}",
             limits=self.limits,
-            random=self.random,
+            uniform=self.random.uniform,
             snapshot=Snapshot,
         )
         self.nodes[name] = SimNode(mesh)

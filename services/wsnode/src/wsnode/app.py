@@ -106,7 +106,7 @@ class NodeApp:
                 heartbeat=settings.peer_heartbeat,
                 down_after=settings.peer_down,
             ),
-            random=random,
+            uniform=random.uniform,
             snapshot=lambda: Snapshot(self._hub.connections_by_app(), self._hub.own_counts()),
         )
         self._mesh_client = MeshClient(

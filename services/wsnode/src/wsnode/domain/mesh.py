@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from random import Random
 from typing import NamedTuple
 
 from msgspec import Raw
@@ -69,7 +68,7 @@ class Mesh:
         location: str,
         address: str,
         limits: MeshLimits,
-        random: Random,
+        uniform: Callable[[float, float], float],
         snapshot: Callable[[], Snapshot],
     ) -> None:
         self.node = node
@@ -83,7 +82,7 @@ class Mesh:
         self._location = location
         self._address = address
         self._limits = limits
-        self._random = random
+        self._uniform = uniform
         self._snapshot = snapshot
         self._inboxes: dict[StreamId, Inbox] = {}
 
@@ -225,7 +224,7 @@ class Mesh:
         return self._failed(peer, reason, now, greet=greet)
 
     def _failed(self, peer: Peer, reason: str, now: float, *, greet: bool = False) -> list[Effect]:
-        peer.failed(now, self._random)
+        peer.failed(now, self._uniform)
         if greet:
             peer.greeted, peer.retry_at = False, now
         if peer.state == "up":

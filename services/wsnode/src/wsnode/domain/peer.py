@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from random import Random
 from typing import Literal
 
 from wsnode.domain.messages import StreamId
@@ -49,14 +49,14 @@ class Peer:
         if self.in_flight == 0 or self.sent < self.cursor:
             self.sent = self.cursor
 
-    def failed(self, now: float, random: Random) -> None:
+    def failed(self, now: float, uniform: Callable[[float, float], float]) -> None:
         """It did not answer: wait before the next try, longer each time, and not in step with other nodes."""
         self.sent = self.cursor
         self.tried = True
         self.retries += 1
         wait = min(BACKOFF_MOST, BACKOFF_FIRST * 2**self.failures)
         self.failures += 1
-        self.retry_at = now + wait * random.uniform(0.5, 1.0)
+        self.retry_at = now + wait * uniform(0.5, 1.0)
 
     def silent_since(self) -> float:
         """The time of its last sign of life."""
