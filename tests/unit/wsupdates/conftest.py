@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.support.registry import Api, Clock, in_process
 
+from tests.support.registry import Api, Clock, in_process
 from wsupdates import app as registry
 from wsupdates.settings import RegistrySettings
 from wsupdates.web.services import Services

@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.support.registry import Api
 
+from tests.support.registry import Api
 from wsmesh.contract import App, ClusterConfig
 
 

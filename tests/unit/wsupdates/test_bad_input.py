@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.registry import Api, Clock, registration
 
+from tests.support.registry import Api, Clock, registration
 from wsupdates.usecases.store import StoreUnavailable
 from wsupdates.web.services import Services
 

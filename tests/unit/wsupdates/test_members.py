@@ -4,8 +4,8 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.registry import wanted
 
+from tests.support.registry import wanted
 from wsmesh.contract import Figures
 from wsupdates.domain import members
 from wsupdates.domain.members import Claim, Member

@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import msgspec
 import pytest
-from tests.support.registry import Clock, wanted
 
+from tests.support.registry import Clock, wanted
 from wsmesh.contract import ClusterConfig, Figures, Heartbeat, Slots
 from wsupdates.domain.refusals import Refusal
 from wsupdates.usecases.store import Duplicate, StoreUnavailable

@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.support.registry import Api
 
+from tests.support.registry import Api
 from wsupdates.web import docs, openapi
 from wsupdates.web.endpoint import Endpoint
 from wsupdates.web.routes import ENDPOINTS

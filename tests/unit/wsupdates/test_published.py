@@ -5,8 +5,8 @@ import time
 
 import msgspec
 import pytest
-from tests.support.registry import Api, registration
 
+from tests.support.registry import Api, registration
 from wsmesh.contract import ClusterConfig, Slots
 from wsupdates.web.services import Services
 

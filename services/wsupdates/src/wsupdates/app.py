@@ -20,14 +20,13 @@ from wsupdates.settings import RegistrySettings
 from wsupdates.usecases.administration import Administration
 from wsupdates.usecases.apps import Apps
 from wsupdates.usecases.keys import Keys
-from wsupdates.usecases.membership import Membership
+from wsupdates.usecases.membership import SWEEP_SECONDS, Membership
 from wsupdates.usecases.published import Published
 from wsupdates.usecases.store import StoreUnavailable
 from wsupdates.web import routes
 from wsupdates.web.metrics import Metrics
 from wsupdates.web.services import Services
 
-SWEEP_SECONDS = 1.0
 STOP_SECONDS = 3.0
 
 NO_ADMIN = """API_KEY: not set, and there is no valid admin key yet. Make one and keep it:

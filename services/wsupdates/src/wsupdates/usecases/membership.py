@@ -14,9 +14,12 @@ from wsupdates.usecases.administration import Administration
 from wsupdates.usecases.published import Published
 from wsupdates.usecases.store import Store, StoreUnavailable
 
+SWEEP_SECONDS = 1.0
+"""How often `sweep` is to be called."""
+
 
 class Membership:
-    """All that concerns leases. Heartbeats are kept here and written by `sweep`, which is to be called once a second.
+    """All that concerns leases. Heartbeats are kept here and written by `sweep`.
 
     No lease runs out before one lease time has passed in which this registry and its database worked: at the start,
     after a database that did not answer, and after a pause of the process, every member has a fresh lease.
@@ -124,7 +127,7 @@ class Membership:
     async def sweep(self) -> list[Member]:
         """Write the heartbeats, then mark as lost whose lease ran out; returns those."""
         now = self._clock()
-        if now - self._swept_at > self._lease / 2:
+        if now - self._swept_at > max(self._lease / 2, 2 * SWEEP_SECONDS):
             self._lenient_until = now + self._lease  # we slept; that says nothing about the nodes
         self._swept_at = now
         try:

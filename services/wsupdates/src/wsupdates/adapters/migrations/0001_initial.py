@@ -89,7 +89,7 @@ class Migration(migrations.Migration):
         ops.CreateModel(
             name="ClusterRow",
             fields=[
-                ("id", fields.IntField(primary_key=True, unique=True, db_index=True)),
+                ("id", fields.IntField(primary_key=True, generated=False, unique=True, db_index=True)),
                 ("generation", fields.BigIntField()),
             ],
             options={
