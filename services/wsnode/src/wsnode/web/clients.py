@@ -173,7 +173,8 @@ class Clients:
         self._empty.clear()
         if self.connections:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._empty.wait(), CLOSE_SECONDS)
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await self._empty.wait()
         for connection in list(self.connections):
             connection.abort()
 
