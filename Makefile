@@ -11,8 +11,8 @@ PYTEST_ARGS ?=
 export VENV
 
 BIN := $(VENV)/bin
-BOOTSTRAP := scripts/bootstrap
-DEMO := $(BIN)/wsmesh-demo --dir $(DEMO_DIR)
+BOOTSTRAP ?= scripts/bootstrap
+DEMO := $(BIN)/wsmesh-demo --dir '$(DEMO_DIR)'
 PUSHER_JS := tests/integration/pusher_js
 
 # make demo NODES=5 PORT=9000 NODE_PORT=9500 … becomes --nodes 5 --port 9000 --node-port 9500 …
@@ -84,11 +84,11 @@ unit: ## Run the tests that need no process, network or database (PYTEST_ARGS=�
 
 integration: ## Run the tests with real processes, HAProxy, SQLite, PostgreSQL, pusher and pusher-js
 	@$(MAKE) setup
-	$(BIN)/pytest tests/integration -n 2 $(PYTEST_ARGS)
+	$(BIN)/pytest tests/integration -n 2 --dist loadfile $(PYTEST_ARGS)
 
 browser: ## Run the tests in headless Chromium; screenshots go to build/screenshots/
 	@$(MAKE) setup
-	$(BIN)/pytest tests/browser $(PYTEST_ARGS)
+	$(BIN)/pytest tests/browser -n 2 $(PYTEST_ARGS)
 
 test: setup check unit integration browser ## Run everything: check, unit, integration, browser
 

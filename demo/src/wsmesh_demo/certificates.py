@@ -18,11 +18,11 @@ class Certificates(NamedTuple):
     """Certificate and key in one file, as HAProxy wants it."""
 
 
-def make(folder: Path) -> Certificates:
-    """Write new ones into `folder`; the authority's own key is kept nowhere."""
+def make(public: Path, private: Path) -> Certificates:
+    """Write the authority into one folder and HAProxy's file into the other; the authority's key is kept nowhere."""
     authority = trustme.CA(organization_name="wsmesh demo")
     leaf = authority.issue_cert(*NAMES)
-    files = Certificates(folder / "ca.pem", folder / "haproxy.pem")
+    files = Certificates(public / "ca.pem", private / "haproxy.pem")
     authority.cert_pem.write_to_path(files.ca)
     files.haproxy.touch(mode=0o600)
     files.haproxy.write_bytes(b"".join([leaf.private_key_pem.bytes(), *(pem.bytes() for pem in leaf.cert_chain_pems)]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from types import TracebackType
 from typing import Any, Self
 
@@ -60,7 +61,7 @@ class Cluster:
     async def _start_parts(self) -> None:
         plan, say = self.plan, self.plan.say
         say("making a certificate for HAProxy")
-        self.certificates = certificates.make(self.state.path)
+        self.certificates = certificates.make(self.state.path, self.state.run)
         say("starting the registry (wsupdates, on SQLite)")
         await self.registry.start()
         self.app = await self.registry.make_keys_and_app()
@@ -110,6 +111,11 @@ class Cluster:
             "app": self.app.as_json(),
             "nodes": [node.as_json() for node in self.nodes],
             "haproxy": {"pid": self.balancer.process.pid, "stats_socket": str(self.balancer.socket)},
+            "registry": {"pid": self.registry.process.pid},
+            "haproxy_sync": {"pid": self.balancer.sync.pid},
+            "supervisor": {"pid": os.getpid()},
+            "control_socket": str(self.state.control),
+            "logs": str(self.state.logs),
         }
 
     def write_cluster_file(self) -> None:

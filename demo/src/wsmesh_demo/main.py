@@ -60,8 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 path = "/nodes"
             case _:
                 path = f"/nodes/{_number(given.node)}/{given.command}"
-        state.read_cluster()
-        print(asyncio.run(control.command(state.control, path)))
+        socket = Path(state.read_cluster()["control_socket"])
+        print(asyncio.run(control.command(socket, path)))
     except DemoError as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 1
@@ -71,7 +71,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _up(given: argparse.Namespace) -> int:
     moved = {item.name: value for item in fields(Ports) if (value := getattr(given, item.name)) is not None}
     ports = Ports.laid_out(moved.get("port", DEFAULT_PORT), moved)
-    plan = Plan(folder=given.dir, ports=ports, nodes=given.nodes, say=lambda text: print(f"· {text}", flush=True))
+    plan = Plan(
+        folder=given.dir,
+        ports=ports,
+        nodes=given.nodes,
+        registry_settings={"LEASE_SECONDS": "5"},  # so that the page's counts and states are fresh
+        say=lambda text: print(f"· {text}", flush=True),
+    )
     if given.detach:
         return detached(lambda background: _run(plan, background))
     return _run(plan, None)

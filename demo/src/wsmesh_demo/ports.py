@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import random
 import socket
 import tempfile
@@ -89,7 +90,7 @@ def _why_not_free(port: int) -> str | None:
     try:
         socket.create_server((LOOPBACK, port)).close()
     except OSError as problem:
-        return (problem.strerror or str(problem)).lower()
+        return os.strerror(problem.errno).lower() if problem.errno else str(problem)
     return None
 
 

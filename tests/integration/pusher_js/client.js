@@ -1,8 +1,8 @@
 // Drives one pusher-js client for a test: commands come as lines of JSON on stdin, everything that happens goes out as
 // lines of JSON on stdout. The authority of the server's certificate comes from NODE_EXTRA_CA_CERTS.
 //
-//   first line  {"key", "host", "port", "auth": "http://…"}
-//   then        {"do": "connect" | "disconnect" | "signin"}, {"do": "subscribe" | "unsubscribe", "channel"},
+//   first line  {"key", "host", "port", "tls": true | false, "auth": "http://…"}
+//   then        {"do": "connect" | "disconnect" | "signin" | "report"}, {"do": "subscribe" | "unsubscribe", "channel"},
 //               {"do": "trigger", "channel", "event", "data"}
 
 const readline = require("node:readline");
@@ -11,12 +11,13 @@ const Pusher = require("pusher-js");
 const say = (what, more = {}) => process.stdout.write(`${JSON.stringify({ what, ...more })}\n`);
 let pusher = null;
 
-function start({ key, host, port, auth }) {
+function start({ key, host, port, tls, auth }) {
   pusher = new Pusher(key, {
     cluster: "none",
     wsHost: host,
+    wsPort: port,
     wssPort: port,
-    forceTLS: true,
+    forceTLS: tls,
     enabledTransports: ["ws", "wss"],
     channelAuthorization: { endpoint: `${auth}/channel`, transport: "ajax" },
     userAuthentication: { endpoint: `${auth}/user`, transport: "ajax" },
@@ -47,6 +48,7 @@ const commands = {
   signin: () => pusher.signin(),
   subscribe: ({ channel }) => subscribe(channel),
   unsubscribe: ({ channel }) => pusher.unsubscribe(channel),
+  report: () => say("socket_id", { socket_id: pusher.connection.socket_id }),
   trigger: ({ channel, event, data }) => pusher.channel(channel).trigger(event, data),
 };
 

@@ -3,6 +3,7 @@ import { lastEventId } from "./frames.js";
 import { draw, standing } from "./picture.js";
 
 const SHOWN = 200; // messages kept on the page
+const REMEMBERED = 6; // lines of the connection's history
 const FLOW_MS = 200;
 
 const $ = (id) => document.getElementById(id);
@@ -41,6 +42,17 @@ function note(text, bad = false) {
   item.textContent = text;
 }
 
+const clock = () => new Date().toLocaleTimeString();
+
+function remember(text) {
+  const item = document.createElement("li");
+  const time = item.appendChild(document.createElement("time"));
+  time.textContent = clock();
+  item.append(text);
+  $("history").prepend(item);
+  while ($("history").childElementCount > REMEMBERED) $("history").lastElementChild.remove();
+}
+
 function onEvent(name, data) {
   if (name.startsWith("pusher:")) return;
   const ours = data !== null && typeof data === "object" && Number.isInteger(data.n);
@@ -50,7 +62,7 @@ function onEvent(name, data) {
   if (count.missed > before.missed) note(`${count.missed - before.missed} sent while this page was reconnecting`);
   const text = ours ? data.text : `${name}: ${typeof data === "string" ? data : JSON.stringify(data)}`;
   const item = row(["span", "n", ours ? `#${data.n}` : "–"], ["span", "text", text], ["span", "id", lastEventId ?? ""],
-    ["time", "", new Date().toLocaleTimeString()]);
+    ["time", "", clock()]);
   item.dataset.testid = "message";
   if (ours) $("latency").textContent = `${Math.max(0, Date.now() - data.sent_at)} ms`;
   showCounts();
@@ -73,6 +85,7 @@ function onState({ current }) {
     view.since = Date.now();
     count.reconnected();
   } else {
+    if (view.since !== null) remember(view.node ? `lost the connection to ${view.node}` : "lost the connection");
     view.since = null;
     view.node = null;
   }
@@ -99,7 +112,7 @@ async function refresh() {
   // HAProxy's cookie names the node of the newest connection: right for this page if nothing changed since we asked.
   if (view.since !== null && view.node === null && connection === view.connections && cluster.here) {
     view.node = cluster.here;
-    note(`Connected to ${view.node}`);
+    remember(`connected to ${view.node}`);
   }
   const here = cluster.nodes.find((node) => node.id === view.node);
   $("here").textContent = view.node ?? "no node";
@@ -180,7 +193,6 @@ const config = await ask("/demo/state");
 view.key = config.key;
 $("channel").textContent = config.channel;
 $("state-file").textContent = config.state_file;
-$("version").textContent = window.Pusher.VERSION;
 
 const pusher = new window.Pusher(config.key, {
   cluster: "demo", // pusher-js wants one; wsHost wins over it

@@ -1,7 +1,8 @@
 // Draws the cluster: this page, HAProxy, and the nodes by location, with the way of this page's connection.
 
 const SVG = "http://www.w3.org/2000/svg";
-const WIDTH = 600;
+const HEIGHT = 236;
+const NARROWEST = 280;
 
 function add(parent, name, attributes, text) {
   const element = document.createElementNS(SVG, name);
@@ -13,8 +14,9 @@ function add(parent, name, attributes, text) {
 
 function box(svg, x, y, width, title, below, kind) {
   add(svg, "rect", { x: x - width / 2, y: y - 22, width, height: 44, rx: 9, class: `box ${kind}` });
-  add(svg, "text", { x, y: y - 2 }, title);
-  add(svg, "text", { x, y: y + 14, class: "small" }, below);
+  // Many nodes leave little room: first the second line goes, then the name.
+  if (width > 62) add(svg, "text", { x, y: y + 14, class: "small" }, below);
+  if (width > 24) add(svg, "text", { x, y: width > 62 ? y - 2 : y + 5 }, title);
 }
 
 /** One word for a node's state, from what HAProxy and the registry say. */
@@ -28,16 +30,19 @@ export function draw(svg, nodes, here) {
   svg.querySelectorAll(":scope > :not(desc)").forEach((old) => old.remove());
   const places = [...new Set(nodes.map((node) => node.location))];
   const ordered = places.flatMap((place) => nodes.filter((node) => node.location === place));
-  const step = WIDTH / Math.max(ordered.length, 1);
-  const width = Math.min(110, step - 14);
+  const total = Math.max(NARROWEST, svg.clientWidth);
+  svg.setAttribute("viewBox", `0 0 ${total} ${HEIGHT}`);
+  const middle = total / 2;
+  const step = total / Math.max(ordered.length, 1);
+  const width = Math.min(110, step - Math.min(14, step / 4));
   const x = new Map(ordered.map((node, i) => [node.id, step * (i + 0.5)]));
   for (const node of ordered) {
     const kind = `${node.id === here ? "here" : ""} ${standing(node) === "down" ? "gone" : ""}`;
-    add(svg, "path", { d: `M300 112 C300 145 ${x.get(node.id)} 125 ${x.get(node.id)} 158`, class: `link ${kind}` });
+    add(svg, "path", { d: `M${middle} 112 C${middle} 145 ${x.get(node.id)} 125 ${x.get(node.id)} 158`, class: `link ${kind}` });
   }
-  add(svg, "path", { d: "M300 46 V68", class: `link ${here ? "here" : "gone"}` });
-  box(svg, 300, 24, 130, "This page", "pusher-js", here ? "here" : "");
-  box(svg, 300, 90, 130, "HAProxy", "TLS", "");
+  add(svg, "path", { d: `M${middle} 46 V68`, class: `link ${here ? "here" : "gone"}` });
+  box(svg, middle, 24, 130, "This page", "pusher-js", here ? "here" : "");
+  box(svg, middle, 90, 130, "HAProxy", "TLS", "");
   for (const node of ordered) {
     const state = standing(node);
     const below = state === "up" ? `${node.connections} ${node.connections === 1 ? "client" : "clients"}` : state;

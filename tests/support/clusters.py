@@ -1,0 +1,38 @@
+"""Clusters of real processes for tests: free ports, a folder of the test's own, and nothing left at the end."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pusher  # type: ignore[import-untyped]
+
+from wsmesh import tls
+from wsmesh_demo.cluster import Cluster
+from wsmesh_demo.plan import Plan
+from wsmesh_demo.ports import FreePorts
+from wsmesh_demo.publisher import client
+
+
+@asynccontextmanager
+async def running_cluster(folder: Path, *, nodes: int = 3, **plan: Any) -> AsyncIterator[Cluster]:
+    """A cluster with every node taking clients; `plan` is what else `Plan` takes."""
+    free = FreePorts(nodes)
+    try:
+        async with Cluster(Plan(folder=folder, ports=free.ports, nodes=nodes, **plan)) as cluster:
+            yield cluster
+    finally:
+        free.close()
+
+
+def official_client(cluster: Cluster, **options: Any) -> pusher.Pusher:
+    """Pusher's own Python library, set up for the cluster behind HAProxy; it blocks, so call it in a thread."""
+    return client(cluster.url, cluster.certificates.ca, cluster.app, **options)
+
+
+def trust(cluster: Cluster) -> ssl.SSLContext:
+    """A TLS context that trusts HAProxy's certificate."""
+    return tls.client_context(cluster.certificates.ca)
