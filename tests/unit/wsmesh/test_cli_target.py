@@ -115,15 +115,16 @@ def test_an_authority_that_is_missing_is_named(tmp_path: Path) -> None:
     assert usage(caught).startswith(f"TLS authority {tmp_path / 'none.pem'}: ")
 
 
-async def test_the_demos_app_is_known(here: Path) -> None:
+def test_the_demos_app_is_known(here: Path) -> None:
     """The demo's app needs no options; what is given wins."""
     target, _ = choose(Target(), None, here)
     assert target.app_id(None) == "1"
-    assert await target.app(AppAccess()) == AppAccess(id="1", key="k", secret="s", publish_key="p")
-    assert (await target.app(AppAccess(id="1", secret="t"))).secret == "t"
+    assert target.app(AppAccess()) == AppAccess(id="1", key="k", secret="s", publish_key="p")
+    assert target.app(AppAccess(id="1", secret="t")).secret == "t"
 
 
-async def test_keys_of_the_demos_app_are_not_used_for_another() -> None:
+def test_keys_of_the_demos_app_are_not_used_for_another(here: Path) -> None:
     """The keys of one app are never sent for another."""
+    target, _ = choose(Target(), None, here)
     given = AppAccess(id="2", key="other")
-    assert await Target(registry_url="http://a", registry_key="k").app(given) == given
+    assert target.app(given) == given

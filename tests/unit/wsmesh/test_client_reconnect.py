@@ -66,12 +66,14 @@ def test_the_seed_replays_the_waits() -> None:
 
 
 def test_a_connection_that_lasted_starts_over() -> None:
-    """After a connection of 30 seconds the waits are short again."""
+    """After a connection of five seconds the waits are short again."""
     here = reconnect()
     for now in range(20):
         here.lost(1006, now)
     here.connected(100)
-    assert here.lost(4200, 130) == 0
+    assert here.lost(4200, 105) == 0
+    here.connected(200)
+    assert (here.lost(4200, 204.9) or 0) > 0
 
 
 def test_no_number_of_failures_is_too_many() -> None:

@@ -12,7 +12,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from wsmesh.answers import error_of
+from wsmesh.answers import error_of, why_none
 from wsmesh.contract import ErrorBody
 
 Json = dict[str, Any]
@@ -186,12 +186,8 @@ class RegistryClient:
             try:
                 async with self._http.request(method, target, params=query, data=body, headers=headers) as answer:
                     return answer.status, await answer.read()
-            except aiohttp.ClientConnectorCertificateError as problem:
-                problems.append(f"{url}: its certificate is not trusted: {problem.certificate_error}")
-            except TimeoutError:
-                problems.append(f"{url}: no answer in time")
             except (aiohttp.ClientError, OSError, ValueError) as problem:
-                problems.append(f"{url}: {problem}")
+                problems.append(f"{url}: {why_none(problem)}")
         raise RegistryUnreachable("the registry cannot be reached at " + "; ".join(problems))
 
 

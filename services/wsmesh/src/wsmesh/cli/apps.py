@@ -26,12 +26,12 @@ PublishesPerSecond = Annotated[
     int | None, typer.Option(min=0, help="Publish requests that each node takes in a second; 0: no bound.")
 ]
 
-COLUMNS = ("app", "name", "key", "enabled", "origins", "limits", "rules", "publish keys")
+COLUMNS = ("app", "name", "key", "enabled", "origins", "rules", "publish keys")
 
 
 def row(found: Json) -> tuple[object, ...]:
     """An app as a row of the table."""
-    names = ("id", "name", "key", "enabled", "allowed_origins", "limits", "rules", "publish_keys")
+    names = ("id", "name", "key", "enabled", "allowed_origins", "rules", "publish_keys")
     return tuple(found.get(name) for name in names)
 
 

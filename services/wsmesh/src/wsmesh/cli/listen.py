@@ -76,7 +76,7 @@ async def _listen(
 
 async def _client(target: Target, given: AppAccess, channels: list[str]) -> Client:
     url, tls = target.cluster_url(), target.cluster_tls()
-    app = await target.app(given)
+    app = await target.with_key(target.app(given))
     if app.key is None:
         raise CliError(
             Code.USAGE, "WSMESH_APP_KEY: not set, expected the app's public key; or give --app and the registry"

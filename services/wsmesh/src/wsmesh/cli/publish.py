@@ -76,7 +76,9 @@ def publish(
 async def _publisher(target: Target, given: AppAccess) -> Publisher:
     url, tls = target.cluster_url(), target.cluster_tls()
     app_id = target.app_id(given.id)
-    app = await target.app(given)
+    app = target.app(given)
+    if app.publish_key is None and app.secret is not None:
+        app = await target.with_key(app)
     if app.publish_key is None and (app.key is None or app.secret is None):
         raise CliError(
             Code.USAGE,

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import aiohttp
 import typer
 
+from wsmesh.answers import why_none
 from wsmesh.cli.errors import CliError, Code
 from wsmesh.cli.output import say
 from wsmesh.cli.target import Target
@@ -39,12 +40,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         code, text = Code.REFUSED, f"the cluster closed the connection for good: {problem}"
     except (RegistryUnreachable, Unreachable) as problem:
         code, text = Code.UNREACHABLE, str(problem)
-    except aiohttp.ClientConnectorCertificateError as problem:
-        code, text = Code.UNREACHABLE, f"the certificate is not trusted: {problem.certificate_error}"
-    except TimeoutError:
-        code, text = Code.UNREACHABLE, "no answer in time"
-    except aiohttp.ClientError as problem:
-        code, text = Code.UNREACHABLE, str(problem) or type(problem).__name__
+    except (aiohttp.ClientError, TimeoutError) as problem:
+        code, text = Code.UNREACHABLE, f"the cluster gives no answer: {why_none(problem)}"
     except KeyboardInterrupt:
         raise typer.Exit(Code.INTERRUPTED) from None
     say(f"wsmesh: {text}")

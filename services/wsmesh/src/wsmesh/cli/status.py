@@ -9,6 +9,7 @@ import aiohttp
 import msgspec
 import typer
 
+from wsmesh.answers import why_none
 from wsmesh.cli import nodes, output
 from wsmesh.cli.errors import Code
 from wsmesh.cli.options import AsJson
@@ -83,7 +84,7 @@ async def _ask(http: aiohttp.ClientSession, target: Target, member: Json) -> Jso
                 lag = {peer: int(float(behind)) for peer, behind in LAG.findall(await answer.text())}
             return {"ready": found.ready, "reasons": found.reasons, "peer_lag_messages": lag}
         except (aiohttp.ClientError, OSError, TimeoutError) as problem:
-            reasons.append(f"{url} gives no answer: {str(problem) or 'none in time'}")
+            reasons.append(f"{url} gives no answer: {why_none(problem)}")
         except msgspec.DecodeError:
             reasons.append(f"{url}/readyz does not answer as a node")
     return {"ready": False, "reasons": reasons[:1]}

@@ -64,21 +64,24 @@ class Target:
             raise CliError(Code.USAGE, "--app: not given, expected the id of an app; wsmesh apps list shows them")
         return given
 
-    async def app(self, given: AppAccess) -> AppAccess:
-        """Complete what was given from the cluster file, else from the registry. Raises CliError."""
-        known = given
-        if self.demo is not None and given.id in (None, self.demo.app.id):
-            app = self.demo.app
-            known = AppAccess(
-                id=app.id,
-                key=given.key or app.key,
-                secret=given.secret or app.secret,
-                publish_key=given.publish_key or app.publish_key,
-            )
-        if known.key is None and known.id is not None and self.registry_url and self.registry_key:
-            async with self.registry() as registry:
-                known = replace(known, key=str((await registry.app(known.id))["key"]))
-        return known
+    def app(self, given: AppAccess) -> AppAccess:
+        """Complete what was given from the cluster file, when it is about the same app."""
+        if self.demo is None or given.id not in (None, self.demo.app.id):
+            return given
+        app = self.demo.app
+        return AppAccess(
+            id=app.id,
+            key=given.key or app.key,
+            secret=given.secret or app.secret,
+            publish_key=given.publish_key or app.publish_key,
+        )
+
+    async def with_key(self, app: AppAccess) -> AppAccess:
+        """Ask the registry for the public key, when it is missing and the registry may be asked."""
+        if app.key is not None or app.id is None or self.registry_url is None or self.registry_key is None:
+            return app
+        async with self.registry() as registry:
+            return replace(app, key=(await registry.app(app.id)).get("key"))
 
 
 def choose(given: Target, cluster: Path | None, here: Path) -> tuple[Target, str | None]:

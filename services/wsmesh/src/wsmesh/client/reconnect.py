@@ -16,12 +16,15 @@ AT_ONCE = range(4200, 4300)
 class Reconnect:
     """Decides how long to wait after each lost connection. Times are seconds of any clock that only goes forward."""
 
-    def __init__(self, random: Random, *, base: float = 1.0, cap: float = 30.0, back_off: float = 1.0) -> None:
-        """Waits grow from `base` to `cap`; 4100-4199 wait at least `back_off`."""
+    def __init__(
+        self, random: Random, *, base: float = 1.0, cap: float = 30.0, back_off: float = 1.0, stable: float = 5.0
+    ) -> None:
+        """Waits grow from `base` to `cap`; 4100-4199 wait at least `back_off`; `stable` makes a recovery."""
         self._random = random
         self._base = base
         self._cap = cap
         self._back_off = back_off
+        self._stable = stable
         self._failures = 0
         self._since: float | None = None
 
@@ -32,10 +35,10 @@ class Reconnect:
     def lost(self, code: int | None, now: float) -> float | None:
         """Seconds to wait after a connection ended with close `code` (None: it never began); None: do not come back.
 
-        A connection that lasted less than `cap` does not count as a recovery: a server that closes everyone with 4200
-        is not asked again without a pause.
+        A connection shorter than `stable` does not count as a recovery: a server that closes everyone with 4200 is not
+        asked again without a pause.
         """
-        if self._since is not None and now - self._since >= self._cap:
+        if self._since is not None and now - self._since >= self._stable:
             self._failures = 0
         self._since = None
         self._failures += 1
