@@ -273,10 +273,11 @@ async def test_stopping_is_quick_and_clean(tmp_path: Path, calls: Calls) -> None
         figures = {"run": "n1~run1", "figures": {"connections": 77}}
         await api("POST", "/api/v1/nodes/n1/heartbeat", role="node", json=figures)
         registry.process.send_signal(signal.SIGTERM)
-        assert (await asyncio.wait_for(poll, 5)).status == 304
+        async with asyncio.timeout(5):
+            assert (await poll).status == 304
         assert await asyncio.to_thread(registry.process.wait, 5) == 0
         events = [json.loads(line)["event"] for line in registry.log.splitlines()]
-        assert events == ["migrated", "started", "stopping"]
+        assert events == ["migrated", "started", "node_registered", "stopping"]
     with serving(tmp_path, path, port=registry.port):
         assert (await api("GET", "/api/v1/nodes/n1")).json["figures"]["connections"] == 77
 

@@ -240,6 +240,18 @@ async def test_audit(api: Api) -> None:
     assert entries[3]["after"]["publish_keys"] == made["publish_keys"]
 
 
+async def test_audit_of_rules(api: Api) -> None:
+    """A change of a rule shows the rule alone, before and after."""
+    await api("POST", "/api/v1/apps", json={"id": "shop"})
+    await api("PUT", "/api/v1/apps/shop/rules/a*", json={"history_messages": 1})
+    await api("PUT", "/api/v1/apps/shop/rules/a*", json={"history_messages": 2})
+    await api("DELETE", "/api/v1/apps/shop/rules/a*")
+    entries = (await api("GET", "/api/v1/audit", params={"limit": "3"})).json["entries"]
+    assert {entry["object"] for entry in entries} == {"rule:shop/a*"}
+    changes = [[one and one["history_messages"] for one in (entry["before"], entry["after"])] for entry in entries]
+    assert changes == [[2, None], [1, 2], [None, 1]]
+
+
 async def test_keys_over_http(api: Api) -> None:
     """A key made over HTTP works until it is revoked, is listed without itself, and is shown once."""
     made = (await api("POST", "/api/v1/keys", json={"name": "lb", "role": "balancer", "expires_days": 1})).json

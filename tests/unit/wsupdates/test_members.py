@@ -86,6 +86,13 @@ def test_a_drain_outlives_a_restart() -> None:
     assert (again.drained, again.node().state, again.in_slot().state) == (True, "draining", "draining")
 
 
+def test_lowered_slots_move_a_node() -> None:
+    """A node whose slot is beyond SLOTS gets one within when it comes back, and stays drained."""
+    held = msgspec.structs.replace(claim([], "a").member, slot=9, drained=True)
+    again = members.claim([held], wanted("a", "a~two", previous_run=held.run), slots=3, now=NOW)
+    assert (again.member.slot, again.member.drained, again.evicted) == (1, True, None)
+
+
 def test_heartbeats_of_others_are_refused() -> None:
     """Only the run that holds the lease renews it, and only while it holds it."""
     held = claim([], "a").member

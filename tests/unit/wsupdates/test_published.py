@@ -75,7 +75,8 @@ async def test_stopping_answers_who_waits(api: Api, services: Services) -> None:
     poll = asyncio.create_task(api("GET", "/api/v1/config", headers={"if-none-match": tag}, params={"wait": "60"}))
     await waiting(services, 1)
     services.published.close()
-    assert (await asyncio.wait_for(poll, 2)).status == 304
+    async with asyncio.timeout(2):
+        assert (await poll).status == 304
 
 
 async def test_metrics(api: Api) -> None:

@@ -29,6 +29,7 @@ APPS: dict[str, dict[str, Any]] = {
 }
 BUSY_MILLISECONDS = 5_000
 CONNECT_SECONDS = 5
+CONNECTIONS = 10
 PROBLEMS = (BaseORMException, sqlite3.Error, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 """What a database that does not work raises."""
 
@@ -123,7 +124,7 @@ def _config(db_path: Path, db_url: str | None) -> dict[str, Any]:
     if db_url is not None:
         connection = expand_db_url(db_url)
         connection["credentials"]["timeout"] = CONNECT_SECONDS
-        connection["credentials"]["application_name"] = "wsupdates"
+        connection["credentials"] |= {"application_name": "wsupdates", "maxsize": CONNECTIONS}
     else:
         try:
             os.close(os.open(db_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))

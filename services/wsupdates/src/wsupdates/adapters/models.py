@@ -23,7 +23,7 @@ class ClusterRow(Model):
 class MemberRow(Model):
     """A node. Its slot is unique, whatever the code does."""
 
-    id = fields.CharField(max_length=64, primary_key=True)
+    id = fields.CharField(max_length=255, primary_key=True)
     run = fields.CharField(max_length=80)
     slot = fields.IntField(unique=True)
     location = fields.CharField(max_length=64)
@@ -47,7 +47,7 @@ class MemberRow(Model):
 class AppRow(Model):
     """An app with its rules."""
 
-    id = fields.CharField(max_length=64, primary_key=True)
+    id = fields.CharField(max_length=255, primary_key=True)
     key = fields.CharField(max_length=64, unique=True)
     secret = fields.CharField(max_length=128)
     name = fields.CharField(max_length=200)
@@ -66,7 +66,7 @@ class AppRow(Model):
 class ApiKeyRow(Model):
     """An API key, by its hash."""
 
-    id = fields.CharField(max_length=32, primary_key=True)
+    id = fields.CharField(max_length=255, primary_key=True)
     digest = fields.CharField(max_length=64, unique=True)
     name = fields.CharField(max_length=64)
     role = fields.CharField(max_length=16)

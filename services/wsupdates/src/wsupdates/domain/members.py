@@ -86,9 +86,11 @@ def claim(members: Iterable[Member], wanted: Registration, *, slots: int, now: f
                 f"node {wanted.id} is held by run {known.run}; give this node another id, or stop that one",
                 "id",
             )
-        return Claim(_member(wanted, known.slot, drained=known.drained, now=now))
+        if known.slot <= slots:
+            return Claim(_member(wanted, known.slot, drained=known.drained, now=now))
+        del present[wanted.id]  # SLOTS was lowered: its slot is no longer in the balancers' configuration
     slot, evicted = _free_slot(present.values(), slots)
-    return Claim(_member(wanted, slot, drained=False, now=now), evicted)
+    return Claim(_member(wanted, slot, drained=known is not None and known.drained, now=now), evicted)
 
 
 def renew(member: Member, run: str, state: NodeState, figures: Figures, now: float) -> Member:

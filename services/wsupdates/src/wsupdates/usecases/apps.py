@@ -102,22 +102,26 @@ class Apps:
 
     async def put_rule(self, key_name: str, app_id: str, rule: ChannelRule) -> ChannelRule:
         """Add or replace a channel rule."""
-        await self._changed(key_name, "rule.put", app_id, lambda app: domain.with_rule(app, rule))
+        await self._changed(key_name, "rule.put", app_id, lambda app: domain.with_rule(app, rule), rule.pattern)
         return rule
 
     async def remove_rule(self, key_name: str, app_id: str, pattern: str) -> None:
         """Remove a channel rule."""
-        await self._changed(key_name, "rule.delete", app_id, lambda app: domain.without_rule(app, pattern))
+        await self._changed(key_name, "rule.delete", app_id, lambda app: domain.without_rule(app, pattern), pattern)
 
-    async def _changed(self, key_name: str, action: str, app_id: str, change: Callable[[App], App]) -> App:
+    async def _changed(
+        self, key_name: str, action: str, app_id: str, change: Callable[[App], App], pattern: str | None = None
+    ) -> App:
+        """Change an app; the record shows it, or its rule of `pattern` alone."""
         async with self._store.changing():
             before = await self.one(app_id)
             after = change(before)
             if after != before:
                 await self._store.save_app(after)
                 await self._published.bump()
-                shown = audit.masked(before), audit.masked(after)
-                await self._administration.record(key_name, action, f"app:{app_id}", *shown)
+                thing = f"app:{app_id}" if pattern is None else f"rule:{app_id}/{pattern}"
+                shown = (audit.masked(app) if pattern is None else audit.rule(app, pattern) for app in (before, after))
+                await self._administration.record(key_name, action, thing, *shown)
         await self._published.refresh()
         return after
 

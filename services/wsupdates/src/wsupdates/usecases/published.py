@@ -63,7 +63,8 @@ class Published:
                 return False
             step = min(left, POLL_SECONDS) if self._store.shared else left
             try:
-                await asyncio.wait_for(self._next.wait(), step)
+                async with asyncio.timeout(step):
+                    await self._next.wait()
             except TimeoutError:
                 await self._look_again()
         return self.generation != seen

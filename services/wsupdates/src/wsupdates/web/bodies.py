@@ -11,6 +11,9 @@ from wsupdates.domain.refusals import Refusal
 
 T = TypeVar("T")
 
+MAX_TEXT = 255
+"""Characters of a part of the path or query; ids are shorter, and the tables hold as much."""
+
 _PLACE = re.compile(r" - at `\$\.?([^`]*)`$")
 _NAMED = re.compile(r"field `([^`]+)`")
 
@@ -21,7 +24,9 @@ def decode(body: bytes, kind: type[T]) -> T:
 
 
 def parse(body: bytes) -> Any:
-    """The body as plain values. Raises Refusal 400 `not_json`."""
+    """The body as plain values. Raises Refusal 400 `not_json`, or 422 for text that PostgreSQL cannot hold."""
+    if b"\\u0000" in body:
+        raise Refusal(422, "schema", "text may not hold the character U+0000")
     try:
         return msgspec.json.decode(body)
     except msgspec.DecodeError as problem:
@@ -60,6 +65,13 @@ def refuse_unknown(value: Any, kind: type[msgspec.Struct], path: str = "") -> No
             raise Refusal(422, "schema", f"there is no field {name!r} here; there are {known}", f"{path}{name}")
         if isinstance(hints[name], type) and issubclass(hints[name], msgspec.Struct):
             refuse_unknown(inner, hints[name], f"{path}{name}.")
+
+
+def plain(text: str, name: str) -> str:
+    """A part of the path or query that the database can look for. Raises Refusal 422 `schema`."""
+    if "\x00" in text or len(text) > MAX_TEXT:
+        raise Refusal(422, "schema", f"{name} must have at most {MAX_TEXT} characters, and none that is U+0000", name)
+    return text
 
 
 def number(text: str | None, name: str, default: int, least: int, most: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import urllib.parse
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -35,7 +34,7 @@ class Call:
     def query(self, name: str) -> str | None:
         """One value of the query."""
         value = self.request.args.get(name)
-        return value if isinstance(value, str) else None
+        return bodies.plain(value, name) if isinstance(value, str) else None
 
     def limit(self) -> int:
         """How many entries a page may have."""
@@ -96,8 +95,3 @@ def encoded(body: bytes, status: int = 200, headers: Mapping[str, str] | None = 
 def nothing() -> HTTPResponse:
     """204."""
     return HTTPResponse(status=204)
-
-
-def unquoted(params: Mapping[str, str]) -> dict[str, str]:
-    """The parts of the path as they were before URL-escaping."""
-    return {name: urllib.parse.unquote(value) for name, value in params.items()}

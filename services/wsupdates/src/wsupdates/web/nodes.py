@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from sanic import HTTPResponse
 
+from wsmesh import logs
 from wsmesh.contract import Heartbeat, Lease, Registration
 from wsupdates.domain.refusals import Refusal
 from wsupdates.web import bodies, examples
 from wsupdates.web.endpoint import Call, Endpoint, Parameter, answer, nothing
 from wsupdates.web.shapes import Goodbye, NodeList, NodeView
+
+log = logs.get("nodes")
 
 UNKNOWN = {"unknown_node": (404, "There is no lease of this node.")}
 OTHER_RUN = {"other_run": (409, "The node was registered by another run.")}
@@ -16,7 +19,10 @@ OTHER_RUN = {"other_run": (409, "The node was registered by another run.")}
 
 async def register_node(call: Call) -> HTTPResponse:
     """Take or renew a lease and get the node's permanent slot."""
-    return answer(await call.services.membership.register(call.body))
+    wanted: Registration = call.body
+    lease = await call.services.membership.register(wanted)
+    log.info("node_registered", node=wanted.id, run=wanted.run, slot=lease.slot, location=wanted.location)
+    return answer(lease)
 
 
 async def heartbeat(call: Call) -> HTTPResponse:
@@ -30,12 +36,14 @@ async def delete_node(call: Call) -> HTTPResponse:
     """Say goodbye (role node, slot kept), or take a node out and free its slot (role admin)."""
     if call.key is not None and call.key.role == "admin":
         await call.services.membership.remove(call.by, call.params["id"])
+        log.info("node_removed", node=call.params["id"], by=call.by)
         return nothing()
     said = bodies.decode(call.request.body, Goodbye).run if call.request.body else None
     run = call.query("run") or said
     if not run:
         raise Refusal(422, "schema", "name the run that says goodbye: ?run=…", "run")
     await call.services.membership.leave(call.params["id"], run)
+    log.info("node_left", node=call.params["id"], run=run)
     return nothing()
 
 
@@ -64,6 +72,7 @@ async def undrain_node(call: Call) -> HTTPResponse:
 
 async def _drain(call: Call, drained: bool) -> HTTPResponse:
     member = await call.services.membership.drain(call.by, call.params["id"], drained)
+    log.info("node_drained" if drained else "node_undrained", node=member.id, by=call.by)
     return answer(NodeView.of(member, call.services.membership.lease_left(member)))
 
 

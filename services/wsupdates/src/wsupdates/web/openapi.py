@@ -80,7 +80,7 @@ def errors_of(endpoint: Endpoint) -> dict[str, tuple[int, str]]:
     found = dict(endpoint.errors)
     if endpoint.body is not None or endpoint.method == "DELETE":
         found |= BODY_ERRORS
-    if endpoint.body is not None or endpoint.parameters or "prefix" in endpoint.path:
+    if endpoint.body is not None or endpoint.parameters or "<" in endpoint.path:
         found |= SCHEMA_ERROR
     if endpoint.roles:
         found |= KEY_ERRORS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import urllib.parse
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -12,7 +13,7 @@ from sanic.response import BaseHTTPResponse
 
 from wsupdates.domain.refusals import Refusal
 from wsupdates.web import apps, bodies, docs, errors, keys, nodes, openapi, system
-from wsupdates.web.endpoint import Call, Endpoint, unquoted
+from wsupdates.web.endpoint import Call, Endpoint
 from wsupdates.web.services import Services
 
 ENDPOINTS: tuple[Endpoint, ...] = (*system.ENDPOINTS, *nodes.ENDPOINTS, *apps.ENDPOINTS, *keys.ENDPOINTS)
@@ -58,7 +59,8 @@ def _handler(endpoint: Endpoint, services: Services) -> Handler:
             key = await services.keys.check(_secret(request), endpoint.roles)
             if not services.rates.take(key.id, services.monotonic()):
                 raise Refusal(429, "rate", "too many requests with this key (REQUESTS_PER_SECOND); wait a second")
-        return await endpoint.call(Call(request, services, key, unquoted(params), _body(endpoint, request)))
+        path = {name: bodies.plain(urllib.parse.unquote(value), name) for name, value in params.items()}
+        return await endpoint.call(Call(request, services, key, path, _body(endpoint, request)))
 
     handle.__name__ = endpoint.name
     return handle

@@ -18,7 +18,7 @@ class Migration(migrations.Migration):
         ops.CreateModel(
             name="ApiKeyRow",
             fields=[
-                ("id", fields.CharField(primary_key=True, unique=True, db_index=True, max_length=32)),
+                ("id", fields.CharField(primary_key=True, unique=True, db_index=True, max_length=255)),
                 ("digest", fields.CharField(unique=True, max_length=64)),
                 ("name", fields.CharField(max_length=64)),
                 ("role", fields.CharField(max_length=16)),
@@ -37,7 +37,7 @@ class Migration(migrations.Migration):
         ops.CreateModel(
             name="AppRow",
             fields=[
-                ("id", fields.CharField(primary_key=True, unique=True, db_index=True, max_length=64)),
+                ("id", fields.CharField(primary_key=True, unique=True, db_index=True, max_length=255)),
                 ("key", fields.CharField(unique=True, max_length=64)),
                 ("secret", fields.CharField(max_length=128)),
                 ("name", fields.CharField(max_length=200)),
@@ -103,7 +103,7 @@ class Migration(migrations.Migration):
         ops.CreateModel(
             name="MemberRow",
             fields=[
-                ("id", fields.CharField(primary_key=True, unique=True, db_index=True, max_length=64)),
+                ("id", fields.CharField(primary_key=True, unique=True, db_index=True, max_length=255)),
                 ("run", fields.CharField(max_length=80)),
                 ("slot", fields.IntField(unique=True)),
                 ("location", fields.CharField(max_length=64)),
