@@ -63,6 +63,11 @@ class Demo:
         found: dict[str, Any] = json.loads((self.folder / "cluster.json").read_text())
         return found
 
+    def pid(self, node: int) -> int | None:
+        """The process of node 1, 2, 3 …, if it runs."""
+        found: int | None = self.cluster["nodes"][node - 1]["pid"]
+        return found
+
     def leftovers(self) -> list[str]:
         """The processes of this demo that run: their environment or command names its folder."""
         found = []

@@ -72,8 +72,7 @@ async def _watch(cluster: Cluster) -> None:
 
 def instructions(cluster: Cluster) -> str:
     """What to open and what to type."""
-    folder = cluster.state.path
-    make = "" if folder == Path.cwd() / ".demo" else f" DEMO_DIR={folder}"
+    make = cluster.state.make_option()
     wsmesh = Path(sys.executable).parent / "wsmesh"
     if wsmesh.is_relative_to(Path.cwd()):
         wsmesh = wsmesh.relative_to(Path.cwd())

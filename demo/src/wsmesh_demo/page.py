@@ -80,6 +80,7 @@ class Page:
                 "key": self._cluster.app.key,
                 "channel": CHANNEL,
                 "state_file": _short(self._cluster.state.cluster_file),
+                "make_option": self._cluster.state.make_option(),
                 "nodes": nodes,
                 "here": self._node_of(request.cookies.get(COOKIE, "")),
                 "note": self._note,

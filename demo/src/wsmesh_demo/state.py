@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import re
+import shlex
 import shutil
 import tempfile
 from pathlib import Path
@@ -68,6 +69,10 @@ class StateFolder:
     def control(self) -> Path:
         """The Unix socket on which the demo takes commands."""
         return self.run / "control.sock"
+
+    def make_option(self) -> str:
+        """What `make demo-kill` and its kin need to find this folder."""
+        return "" if self.path == Path.cwd() / ".demo" else f" DEMO_DIR={shlex.quote(str(self.path))}"
 
     def read_cluster(self) -> dict[str, Any]:
         """Where everything is. Raises DemoError when no cluster runs."""

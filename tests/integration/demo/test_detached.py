@@ -12,7 +12,9 @@ from pathlib import Path
 from tests.support.demo import Demo, a_demo
 
 
-def alive(pid: int) -> bool:
+def alive(pid: int | None) -> bool:
+    if pid is None:
+        return False
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -75,11 +77,11 @@ def test_second_demo(demo: Demo) -> None:
 def test_kill_start_and_add(demo: Demo) -> None:
     """A killed node stays dead until it is started again; one more can be added; mistakes are told."""
     assert demo.make("demo", DETACH=1).returncode == 0
-    pid = demo.cluster["nodes"][1]["pid"]
+    pid = demo.pid(2)
     done = demo.make("demo-kill", NODE=2)
     assert (done.returncode, done.stdout) == (0, "killed node 2 (east)\n")
     assert not alive(pid)
-    assert demo.cluster["nodes"][1]["pid"] is None
+    assert demo.pid(2) is None
 
     again = demo.make("demo-kill", NODE=2)
     assert again.returncode != 0
@@ -88,9 +90,9 @@ def test_kill_start_and_add(demo: Demo) -> None:
     assert "expected the number of a node" in demo.make("demo-kill", NODE="x;y").stderr
 
     assert demo.make("demo-start", NODE=2).returncode == 0
-    assert alive(demo.cluster["nodes"][1]["pid"])
+    assert alive(demo.pid(2))
     assert demo.make("demo-add").stdout == "added node 4 (west); it takes clients\n"
-    assert alive(demo.cluster["nodes"][3]["pid"])
+    assert alive(demo.pid(4))
 
 
 def test_stop(demo: Demo) -> None:

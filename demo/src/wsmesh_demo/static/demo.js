@@ -117,7 +117,7 @@ async function refresh() {
   const here = cluster.nodes.find((node) => node.id === view.node);
   $("here").textContent = view.node ?? "no node";
   $("here-location").textContent = here?.location ?? "–";
-  if (view.node) $("kill-command").textContent = `make demo-kill NODE=${view.node.replace(/^\D+/, "")}`;
+  if (view.node) $("kill-command").textContent = `make demo-kill NODE=${view.node.slice(1)}${cluster.make_option}`;
   draw($("picture"), cluster.nodes, view.node);
   $("nodes").replaceChildren(...cluster.nodes.map(tableRow));
 }
