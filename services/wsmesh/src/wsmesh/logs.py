@@ -36,7 +36,7 @@ def configure(service: str, *, level: str, log_format: LogFormat, environ: Mappi
         last = (
             [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
             if log_format == "json"
-            else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=24)]
+            else [_console()]
         )
         renderer = [stamp, *last]
         factory = structlog.PrintLoggerFactory(sys.stderr)
@@ -47,6 +47,13 @@ def configure(service: str, *, level: str, log_format: LogFormat, environ: Mappi
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(handlers=[_ToStructlog()], level=logging.WARNING, force=True)
+
+
+def _console() -> structlog.dev.ConsoleRenderer:
+    """Readable lines. Tracebacks are plain: structlog's usual ones print local variables, secrets too."""
+    return structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), pad_event_to=24, exception_formatter=structlog.dev.plain_traceback
+    )
 
 
 def get(name: str) -> Any:
