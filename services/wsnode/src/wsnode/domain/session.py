@@ -32,10 +32,13 @@ class Reply(NamedTuple):
 
 
 class Edge(Protocol):
-    """The connection of a session, which writes and closes; nothing in the domain calls it."""
+    """The connection of a session; nothing in the domain uses it."""
 
-    write: Callable[[bytes], object]
-    """Send a frame, or drop it when the connection is closing. Never waits."""
+    pending: list[bytes]
+    """Frames that are written, all together, at the end of this turn of the loop."""
+
+    def flush(self) -> None:
+        """Write what is pending now. Never waits."""
 
     def close(self, close: Close) -> None:
         """Start the closing handshake."""

@@ -26,6 +26,9 @@ JITTER = 0.25
 DRAIN_STEP = 0.05
 """Seconds between two steps of a drain."""
 
+FLUSH_BYTES = 65_536
+"""Bytes of events that are gathered at most before they are written; a turn of the loop rarely has as many."""
+
 
 class Clients:
     """The connections of a node.
@@ -54,6 +57,8 @@ class Clients:
         self.pong_timeout = settings.pong_timeout
         self._settings = settings
         self._announce = announce
+        self._to_flush: set[Session] = set()
+        self._unflushed = 0
         self._empty = asyncio.Event()
         self.sessions = 0
         self.opened = 0
@@ -100,7 +105,8 @@ class Clients:
         self.sessions += 1
         self.opened += 1
         connection.open(session)
-        connection.write(session.established(self._settings.activity_timeout))
+        connection.pending.append(session.established(self._settings.activity_timeout))
+        connection.flush()
 
     def refuse(self, connection: Connection, close: Close) -> None:
         """Turn a client away."""
@@ -182,12 +188,24 @@ class Clients:
         for frame, sessions, exclude in effects.deliveries:
             if exclude is None:
                 for session in sessions:
-                    session.edge.write(frame)
+                    session.edge.pending.append(frame)
                 self.messages_out += len(sessions)
             else:
                 for session in sessions:
                     if session.socket_id != exclude:
-                        session.edge.write(frame)
+                        session.edge.pending.append(frame)
                         self.messages_out += 1
+            if not self._unflushed:
+                asyncio.get_running_loop().call_soon(self._flush)
+            self._to_flush.update(sessions)
+            self._unflushed += len(frame)
+            if self._unflushed > FLUSH_BYTES:
+                self._flush()
         for session, close in effects.closes:
             session.edge.close(close)
+
+    def _flush(self) -> None:
+        """Write to each client, at once, all that was delivered in this turn of the loop."""
+        sessions, self._to_flush, self._unflushed = self._to_flush, set(), 0
+        for session in sessions:
+            session.edge.flush()

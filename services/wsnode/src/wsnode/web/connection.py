@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from websockets.frames import Frame, Opcode
@@ -31,17 +30,25 @@ def server_protocol(max_size: int) -> ServerProtocol:
     return ServerProtocol(state=OPEN, max_size=max_size, logger=_log)
 
 
-def _nothing(_frame: bytes) -> None:
-    """Takes the place of `write` when nothing more may be sent."""
-
-
 class Connection(asyncio.Protocol):
-    """Reads through `websockets`' rules, hands text to the session, and writes frames as they are given.
+    """Reads through `websockets`' rules, hands text to the session, and writes what is `pending` when it is flushed.
 
     What a client does not read waits in the transport, up to a limit; beyond it the client is closed.
     """
 
-    __slots__ = ("_clients", "_fragments", "_heard", "_pinged", "_session", "_transport", "_ws", "due", "write")
+    __slots__ = (
+        "_clients",
+        "_fragments",
+        "_heard",
+        "_left",
+        "_pinged",
+        "_session",
+        "_slow",
+        "_transport",
+        "_ws",
+        "due",
+        "pending",
+    )
 
     def __init__(self, clients: Clients, ws: ServerProtocol) -> None:
         self._clients = clients
@@ -50,8 +57,9 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._fragments: list[bytes] | None = None
         self._heard = self._pinged = clients.now()
+        self._slow = self._left = False
         self.due: int | None = None
-        self.write: Callable[[bytes], object] = _nothing
+        self.pending: list[bytes] = []
 
     # --- what the node does
 
@@ -68,9 +76,29 @@ class Connection(asyncio.Protocol):
         """
         if self._ws.state is OPEN:
             if close.code < 4200 or self._session is None:
-                self.write(refusal(close))
+                self.pending.append(refusal(close))
             self._ws.send_close(close.code, close.reason)
-            self._flush()
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what is pending, then what the WebSocket rules want sent, and go along when they end the connection."""
+        transport = self._transport
+        pending = self.pending
+        if pending:
+            if not self._slow and not self._left:
+                transport.write(pending[0] if len(pending) == 1 else b"".join(pending))
+            pending.clear()
+        if not self._ws.writes:
+            return
+        for data in self._ws.data_to_send():
+            if data:
+                transport.write(data)
+            elif self._ws.close_rcvd is not None or not transport.can_write_eof():
+                transport.close()
+            else:
+                transport.write_eof()  # an abrupt end could take the close frame away from a peer that still sends
+        if self._ws.state is not OPEN:
+            self._leave()
 
     def check(self, now: float) -> None:
         """Ping a silent client, close one that did not answer, and cut one that does not finish closing."""
@@ -83,7 +111,7 @@ class Connection(asyncio.Protocol):
             self._pinged = now
             self._clients.pings += 1
             self._ws.send_ping(b"")
-            self._flush()
+            self.flush()
             self._clients.wheel.set(self, now + pong_timeout)
         else:
             self.close(close_codes.NO_PONG)
@@ -103,7 +131,6 @@ class Connection(asyncio.Protocol):
         """Take over the transport."""
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=self._clients.max_unsent_bytes)
-        self.write = self._transport.write
         self._clients.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
@@ -114,12 +141,12 @@ class Connection(asyncio.Protocol):
             if self._session is None or self._ws.state is not OPEN:
                 break
             self._received(cast("Frame", event), self._session)
-        self._flush()
+        self.flush()
 
     def pause_writing(self) -> None:
         """Unsent bytes passed the limit. Comes from within a write, so what touches the hub must wait a moment."""
         if self._session is not None:
-            self.write = _nothing
+            self._slow = True
             asyncio.get_running_loop().call_soon(self._too_slow)
 
     def connection_lost(self, _exc: Exception | None) -> None:
@@ -157,24 +184,10 @@ class Connection(asyncio.Protocol):
             return
         frames, close = session.received(text, now)
         self._clients.messages_in += 1
-        for frame in frames:
-            self.write(frame)
+        self.pending += frames
         if close is not None:
             self.close(close)
         self._clients.after_change()
-
-    def _flush(self) -> None:
-        """Send what the WebSocket rules want sent, and go along when they end the connection."""
-        transport = self._transport
-        for data in self._ws.data_to_send():
-            if data:
-                transport.write(data)
-            elif self._ws.close_rcvd is not None or not transport.can_write_eof():
-                transport.close()
-            else:
-                transport.write_eof()  # an abrupt end could take the close frame away from a peer that still sends
-        if self._ws.state is not OPEN:
-            self._leave()
 
     def _too_slow(self) -> None:
         if self._session is not None:
@@ -183,9 +196,10 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def _leave(self) -> None:
-        if self._session is None and self.write is _nothing:
+        if self._left:
             return
-        self.write = _nothing
+        self._left = True
+        self.pending.clear()
         self._fragments = None
         self._clients.wheel.set(self, self._clients.now() + CLOSE_SECONDS)
         if self._session is not None:
