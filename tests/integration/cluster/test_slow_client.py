@@ -1,0 +1,100 @@
+"""One client that does not read: bounded, closed, and nobody else notices."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import aiohttp
+from websockets.client import ClientProtocol
+from websockets.uri import parse_uri
+
+from tests.support.clusters import running_cluster
+from tests.support.listening import Listener, listening
+from tests.support.waiting import until
+from wsmesh_demo.cluster import Cluster
+
+CHANNEL = "firehose"
+LIMIT = 262_144
+PADDING = "x" * 8_000
+ROUNDS = 200
+
+
+@contextmanager
+def stalled_client(cluster: Cluster) -> Iterator[socket.socket]:
+    """A subscriber of node 1 with a small receive buffer that reads its first answers and then nothing more."""
+    node = cluster.nodes[1]
+    protocol = ClientProtocol(parse_uri(f"ws://127.0.0.1:{node.client_port}/app/{cluster.app.key}?protocol=7"))
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8_192)
+        sock.connect(("127.0.0.1", node.client_port))
+        protocol.send_request(protocol.connect())
+        sock.sendall(b"".join(protocol.data_to_send()))
+        protocol.receive_data(sock.recv(4096))
+        protocol.events_received()
+        subscribe = json.dumps({"event": "pusher:subscribe", "data": {"channel": CHANNEL}})
+        protocol.send_text(subscribe.encode())
+        sock.sendall(b"".join(protocol.data_to_send()))
+        yield sock
+
+
+async def metric(cluster: Cluster, name: str) -> float:
+    """The value of a metric of node 1."""
+    async with aiohttp.ClientSession() as http, http.get(f"{cluster.nodes[1].client_url}/metrics") as answer:
+        lines = (await answer.text()).splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
+
+
+async def latencies(cluster: Cluster, listener: Listener, rounds: int) -> list[float]:
+    """Seconds from each publish at node 2 to its arrival at the listener of node 1, one message after the other."""
+    url = f"{cluster.nodes[2].client_url}/apps/{cluster.app.id}/events?acks=0"
+    headers = {"Authorization": f"Bearer {cluster.app.publish_key}"}
+    took = []
+    async with aiohttp.ClientSession(headers=headers) as http:
+        for number in range(rounds):
+            heard = len(listener.events)
+            body = {"name": "e", "channel": CHANNEL, "data": json.dumps({"n": number, "padding": PADDING})}
+            began = time.monotonic()
+            async with http.post(url, json=body) as answer:
+                assert answer.status == 200, await answer.text()
+            await until(lambda heard=heard: len(listener.events) > heard)  # type: ignore[misc]
+            took.append(listener.times[-1] - began)
+    return took
+
+
+async def test_others_do_not_wait_for_a_client_that_does_not_read(tmp_path: Path) -> None:
+    """Beside a stalled client deliveries take as long as before; it is closed at its limit and counted once."""
+    settings = {"MAX_UNSENT_BYTES": str(LIMIT)}
+    async with (
+        running_cluster(tmp_path / "cluster", node_settings=settings) as cluster,
+        listening(cluster.nodes[1].client_url, cluster.app.key, CHANNEL) as reader,
+    ):
+        alone = await latencies(cluster, reader, ROUNDS)
+        with stalled_client(cluster):
+            await until_async(lambda: metric(cluster, "wsmesh_subscriptions"), 2)
+            beside: list[float] = []
+            most = 0.0
+            while await metric(cluster, "wsmesh_slow_clients_closed_total") == 0:
+                beside += await latencies(cluster, reader, 50)
+                most = max(most, await metric(cluster, "wsmesh_unsent_bytes"))
+                assert len(beside) < 5_000, "a client that does not read was never closed"
+            assert await metric(cluster, "wsmesh_subscriptions") == 1
+            assert most <= LIMIT + 2 * len(PADDING)
+        ratio = statistics.median(beside) / statistics.median(alone)
+        assert ratio < 2, f"deliveries took {ratio:.2f} times as long beside a client that does not read"
+        assert await metric(cluster, "wsmesh_slow_clients_closed_total") == 1
+        assert reader.closed is None
+        assert [event["data"]["n"] for event in reader.events[:ROUNDS]] == list(range(ROUNDS))
+
+
+async def until_async(read: object, wanted: float) -> None:
+    """Wait until a metric has a value."""
+    async with asyncio.timeout(10):
+        while await read() != wanted:  # type: ignore[operator]  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
