@@ -12,6 +12,8 @@ from dotenv.parser import parse_stream
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_core import PydanticUndefined
 
+from wsmesh import credentials
+
 
 class SettingsError(Exception):
     """A setting is wrong or missing. The text is one line: its name, what was found, what is expected."""
@@ -42,11 +44,15 @@ class Settings(BaseModel):
 
     @classmethod
     def load(cls, environ: Mapping[str, str], env_file: Path | None = None) -> Self:
-        """Read the settings; the environment wins over the file. Raises SettingsError."""
-        found = {name: value for name, value in environ.items() if name in cls.names()}
+        """Read the settings; the environment wins over the file, both over credentials. Raises SettingsError."""
+        found = {name: value for name, value in environ.items() if name in cls.accepted()}
         if env_file is not None:
             found = cls._read_file(env_file) | found
         found = {name: value for name, value in found.items() if value != ""}
+        try:
+            found |= credentials.read(cls.secrets(), found, environ)
+        except credentials.Unreadable as problem:
+            raise SettingsError(str(problem)) from None
         try:
             return cls.model_validate({name.lower(): value for name, value in found.items()})
         except ValidationError as problem:
@@ -56,6 +62,18 @@ class Settings(BaseModel):
     def names(cls) -> list[str]:
         """The environment names of all settings, in order of declaration."""
         return [field.upper() for field in cls.model_fields]
+
+    @classmethod
+    def secrets(cls) -> list[str]:
+        """The names of those that are secrets; each may come from a file, see wsmesh.credentials."""
+        return [
+            name.upper() for name, info in cls.model_fields.items() if info.annotation in (SecretStr, SecretStr | None)
+        ]
+
+    @classmethod
+    def accepted(cls) -> list[str]:
+        """All names that may be set: those of the settings, and of the files that hold secrets."""
+        return cls.names() + [name + credentials.SUFFIX for name in cls.secrets()]
 
     @classmethod
     def _read_file(cls, path: Path) -> dict[str, str]:
@@ -70,8 +88,8 @@ class Settings(BaseModel):
                 raise SettingsError(f"env file {path}: line {line.original.line} is not NAME=value")
         text = {line.key: line.value for line in lines if line.key is not None and line.value is not None}
         for name in text:
-            if name not in cls.names():
-                near = difflib.get_close_matches(name, cls.names(), n=1)
+            if name not in cls.accepted():
+                near = difflib.get_close_matches(name, cls.accepted(), n=1)
                 hint = f"did you mean {near[0]}?" if near else "see --help for the settings there are"
                 raise SettingsError(f"{name}: found in {path}, but there is no such setting; {hint}")
         return text

@@ -15,6 +15,11 @@ This page is generated from the code by `make docs`; a test fails when they diff
 Settings come from the environment, or from a file of `NAME=value` lines given with `--env-file`; the environment wins.
 A wrong or missing setting stops the start with one line that names it. `--check-config` prints what is in force, with
 secrets masked.
+
+A secret need not be in the environment. `CLUSTER_KEY`, say, is taken from the first of these that is there: the
+variable `CLUSTER_KEY`; the file that `CLUSTER_KEY_FILE` names; the file `cluster_key` in `$CREDENTIALS_DIRECTORY`,
+where systemd puts what a unit says with `LoadCredential=cluster_key:/etc/wsmesh/secrets/cluster_key`. White space around the
+secret in such a file does not count. Settings that may be given so are marked *secret*.
 """
 
 
@@ -30,10 +35,12 @@ def page() -> str:
     parts = [HEAD]
     for service, target in SERVICES.items():
         parts.append(f"\n## {service}\n")
-        for field, info in load(target).model_fields.items():
+        cls = load(target)
+        for field, info in cls.model_fields.items():
             extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
             default = "required" if info.is_required() else f"default `{default_text(info.default)}`"
-            parts.append(f"\n### `{field.upper()}`\n\n{info.description} ({default})\n")
+            mark = ", *secret*" if field.upper() in cls.secrets() else ""
+            parts.append(f"\n### `{field.upper()}`\n\n{info.description} ({default}{mark})\n")
             for word, key in (("Raising", "raising"), ("Lowering", "lowering")):
                 if extra.get(key):
                     parts.append(f"- {word} it: {extra[key]}\n")

@@ -12,6 +12,7 @@ from sanic.server.protocols.http_protocol import HttpProtocol
 
 from wsmesh import __version__, logs, tls
 from wsmesh.contract import ClusterConfig, Figures, Registration
+from wsmesh.notify import Notifier
 from wsmesh.serving import Listener, bind
 from wsnode.adapters.mesh_client import MeshClient, PeerFailed
 from wsnode.adapters.registry_client import RegistryClient
@@ -50,8 +51,9 @@ log = logs.get("node")
 class NodeApp:
     """One run of one node."""
 
-    def __init__(self, settings: NodeSettings) -> None:
+    def __init__(self, settings: NodeSettings, notifier: Notifier) -> None:
         self._settings = settings
+        self._notifier = notifier
         self._joined = False
         self._stopping = False
         self._told_to_drain = False
@@ -61,6 +63,7 @@ class NodeApp:
         """Serve until `stop` is set, then leave in order. Raises SettingsError."""
         settings = self._settings
         self._build()
+        living = asyncio.create_task(self._notifier.keep_alive())
         await self._mesh_client.open()
         await self._registry.open()
         try:
@@ -79,6 +82,7 @@ class NodeApp:
             await self._mesh_client.close()
             await self._registry.close()
             self._state_dir.release()
+            living.cancel()
 
     # --- building
 
@@ -177,6 +181,7 @@ class NodeApp:
 
     def _client_app(self) -> Sanic[Any, Any]:
         app: Sanic[Any, Any] = Sanic("wsnode-clients", configure_logging=False)
+        app.config.AUTO_EXTEND = False
         install_error_answers(app)
         add_health_routes(
             app,
@@ -215,11 +220,15 @@ class NodeApp:
         )
 
     async def _join(self) -> None:
+        # systemd counts the node as starting, for as long as it takes: without registry and configuration it has
+        # nothing to serve, and starting it again would not help.
+        self._notifier.status("listening, waiting for the registry")
         await self._membership.entered.wait()
         await self._service.greeted(JOIN_SECONDS)
         self._joined = True
         self._clients.ready = True
         log.info("joined", peers=len(self._mesh.peers), up=len(self._mesh.up()))
+        self._notifier.ready(f"serving as {self._settings.node_id} on port {self._settings.port}")
 
     async def _tick(self) -> None:
         while True:
@@ -229,6 +238,7 @@ class NodeApp:
 
     async def _leave(self, tasks: list[asyncio.Task[None]]) -> None:
         self._stopping = True
+        self._notifier.stopping(f"draining over {self._settings.drain_seconds:g} s")
         self._membership.tell_state()
         log.info("draining", connections=self._clients.sessions, seconds=self._settings.drain_seconds)
         if self._drain is not None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wsmesh import __version__, logs, serving
+from wsmesh.notify import Notifier
 from wsmesh.settings import SettingsError, explain
 from wsnode.app import NodeApp
 from wsnode.settings import NodeSettings
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print("\n".join(f"{name}={value}" for name, value in settings.effective()))
             return
         logs.configure("wsnode", level=settings.log_level, log_format=settings.log_format, environ=os.environ)
-        serving.run(NodeApp(settings).run)
+        serving.run(NodeApp(settings, Notifier(os.environ)).run)
     except SettingsError as problem:
         print(f"wsnode: {problem}", file=sys.stderr)
         sys.exit(2)

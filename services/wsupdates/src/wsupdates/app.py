@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from wsmesh import logs, serving
+from wsmesh.notify import Notifier
 from wsmesh.settings import SettingsError
 from wsmesh.tls import refuse_plaintext, server_context
 from wsupdates.adapters import database
@@ -79,8 +80,16 @@ async def prepare(settings: RegistrySettings, services: Services) -> None:
     await services.published.refresh()
 
 
-async def serve(settings: RegistrySettings, *, migrate: bool, stop: asyncio.Event) -> None:
+async def serve(settings: RegistrySettings, notifier: Notifier, *, migrate: bool, stop: asyncio.Event) -> None:
     """Serve until `stop` is set. Raises SettingsError when it cannot start."""
+    living = asyncio.create_task(notifier.keep_alive())
+    try:
+        await _serve(settings, notifier, migrate=migrate, stop=stop)
+    finally:
+        living.cancel()
+
+
+async def _serve(settings: RegistrySettings, notifier: Notifier, *, migrate: bool, stop: asyncio.Event) -> None:
     tls = server_context(settings.tls_cert, settings.tls_key) if settings.tls_cert and settings.tls_key else None
     refuse_plaintext("registry", settings.host, has_tls=tls is not None, allowed=settings.allow_plaintext)
     async with AsyncExitStack() as stack:
@@ -95,8 +104,10 @@ async def serve(settings: RegistrySettings, *, migrate: bool, stop: asyncio.Even
         await listener.start()
         sweeping = asyncio.create_task(sweep_forever(services))
         log.info("started", host=settings.host, port=settings.port, generation=services.published.generation)
+        notifier.ready(f"serving on {settings.host} port {settings.port}")
         await stop.wait()
         log.info("stopping")
+        notifier.stopping("finishing requests")
         services.published.close()
         await listener.stop(STOP_SECONDS)
         sweeping.cancel()

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from wsmesh import __version__, logs, serving
+from wsmesh.notify import Notifier
 from wsmesh.settings import SettingsError, explain
 from wsupdates import app as registry
 from wsupdates.adapters.database import FileLock
@@ -89,7 +90,7 @@ def serve(context: typer.Context, no_migrate: NoMigrate = False) -> None:
     settings: RegistrySettings = context.obj
 
     async def run(stop: asyncio.Event) -> None:
-        await registry.serve(settings, migrate=not no_migrate, stop=stop)
+        await registry.serve(settings, Notifier(os.environ), migrate=not no_migrate, stop=stop)
 
     serving.run(run)
 
