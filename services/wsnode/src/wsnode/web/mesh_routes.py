@@ -54,6 +54,7 @@ def mesh_app(
     app: Sanic[Any, Any] = Sanic(name, configure_logging=False)
     # Sanic rewrites its protocol's methods for the first app of a process, and cannot do so twice.
     app.config.TOUCHUP = False
+    app.config.AUTO_EXTEND = False
     app.config.REQUEST_MAX_SIZE = max_body
     app.config.KEEP_ALIVE_TIMEOUT = 90
     install_error_answers(app)
