@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 import trustme
+from aiohttp import web
 
 from tests.integration.cli.cluster import Command
 from wsmesh.tls import server_context
-
-ANSWER = b'{"apps": [], "id": "n1~x:1"}'
 
 
 @pytest.fixture
@@ -30,14 +29,17 @@ async def url(tmp_path: Path, authority: trustme.CA) -> AsyncIterator[str]:
     leaf.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
     leaf.private_key_pem.write_to_path(tmp_path / "key.pem")
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(ANSWER), ANSWER))
-        writer.close()
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response({"apps": [], "id": "n1~x:1"})
 
+    server = web.Application()
+    server.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(server, shutdown_timeout=1)
+    await runner.setup()
     tls = server_context(tmp_path / "cert.pem", tmp_path / "key.pem")
-    async with await asyncio.start_server(answer, "127.0.0.1", 0, ssl=tls) as server:
-        yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+    yield f"https://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
 
 
 COMMANDS = [["apps", "list"], ["publish", "news", "x", "y", "--app", "1"]]
