@@ -16,10 +16,14 @@ Settings come from the environment, or from a file of `NAME=value` lines given w
 A wrong or missing setting stops the start with one line that names it. `--check-config` prints what is in force, with
 secrets masked.
 
-A secret need not be in the environment. `CLUSTER_KEY`, say, is taken from the first of these that is there: the
-variable `CLUSTER_KEY`; the file that `CLUSTER_KEY_FILE` names; the file `cluster_key` in `$CREDENTIALS_DIRECTORY`,
-where systemd puts what a unit says with `LoadCredential=cluster_key:/etc/wsmesh/secrets/cluster_key`. White space around the
-secret in such a file does not count. Settings that may be given so are marked *secret*.
+A secret need not be in the environment. `CLUSTER_KEY`, say, is taken from the first of these that is there:
+
+1. the variable `CLUSTER_KEY`;
+2. the file that `CLUSTER_KEY_FILE` names;
+3. the file `cluster_key` in `$CREDENTIALS_DIRECTORY`, where systemd puts what a unit says with
+   `LoadCredential=cluster_key:/etc/wsmesh/secrets/cluster_key`.
+
+White space around it does not count. Settings that may be given so are marked *secret*.
 """
 
 
