@@ -59,7 +59,7 @@ $(BIN)/wsmesh-demo:
 setup: ## Install all that development and tests need: .venv, and programs from the system's packages
 	@$(BOOTSTRAP) python dev
 	@$(BOOTSTRAP) system haproxy chromium postgresql node
-	@$(MAKE) $(PUSHER_JS)/node_modules/.package-lock.json
+	@$(MAKE) --silent $(PUSHER_JS)/node_modules/.package-lock.json
 
 $(PUSHER_JS)/node_modules/.package-lock.json: $(PUSHER_JS)/package-lock.json
 	@echo "· installing the JavaScript packages of $<" >&2

@@ -32,6 +32,7 @@ def refuse_plaintext(listener: str, host: str, *, has_tls: bool, allowed: tuple[
 def server_context(cert: Path, key: Path, client_ca: Path | None = None) -> ssl.SSLContext:
     """A server's context; with `client_ca`, clients must show a certificate of that authority. Raises SettingsError."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # some systems' Python allows older ones
     _load_pair(context, cert, key)
     if client_ca is not None:
         _load_authority(context, client_ca)
@@ -45,6 +46,7 @@ def client_context(ca: Path | None, cert: Path | None = None, key: Path | None =
     if ca is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         _load_authority(context, ca)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     if cert is not None and key is not None:
         _load_pair(context, cert, key)
     return context
