@@ -1,4 +1,4 @@
-"""How long a message takes from a publisher at one node to a client of another: `PYTHONPATH=. python bench/crossing.py`.
+"""From a publisher at one node to a client of another: `PYTHONPATH=. python bench/crossing.py`.
 
 A cluster of three nodes on loopback; messages one after the other, then by 16 publishers at once. Times are from before
 the request to the event in the client's hands, so they hold the publisher's and the client's own work as well.

@@ -14,9 +14,9 @@ import pusher  # type: ignore[import-untyped]
 import pytest
 import pytest_asyncio
 from pusher.http import Request  # type: ignore[import-untyped]
+
 from tests.support.clusters import official_client, running_cluster
 from tests.support.pusher_js import AuthServer, PusherJs
-
 from wsmesh_demo.cluster import Cluster
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

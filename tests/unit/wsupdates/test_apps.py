@@ -19,6 +19,7 @@ async def app_of(api: Api, app_id: str) -> App:
 async def test_a_new_app_gets_what_was_left_out(api: Api) -> None:
     """Id, key, secret and publish key are generated, shown once, and reach the nodes at once."""
     made = (await api("POST", "/api/v1/apps", json={})).json
+    assert made["id"].isdecimal(), "Pusher's Python library takes no other ids"
     app = await app_of(api, made["id"])
     assert (app.key, app.secret) == (made["key"], made["secret"])
     assert app.publish_keys == [hashlib.sha256(made["publish_key"].encode()).hexdigest()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import tempfile
 from pathlib import Path
 
 import msgspec
@@ -58,9 +59,14 @@ class StateDir:
         self._replace("config.json", msgspec.json.encode(config))
 
     def _replace(self, name: str, content: bytes) -> None:
-        temporary = self._path / f".{name}.new"
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self._path / name)
+        # A name of its own: a write of a cancelled task may still be going on in its thread.
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=self._path)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).replace(self._path / name)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise

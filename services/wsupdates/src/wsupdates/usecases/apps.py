@@ -33,7 +33,7 @@ class Apps:
         """Add an app with one publish key."""
         publish_key = self._publish_key()
         app = App(
-            id=new.id or _letters(self._token(9)),
+            id=new.id or _digits(self._token(9)),
             key=new.key or _letters(self._token(15)),
             secret=new.secret or self._token(32),
             publish_keys=[digest(publish_key)],
@@ -127,6 +127,11 @@ class Apps:
 
     def _publish_key(self) -> str:
         return f"wsp_{self._token(32)}"
+
+
+def _digits(token: str) -> str:
+    """A token as nine digits: some of Pusher's own libraries take no other app ids."""
+    return str(10**8 + int.from_bytes(token.encode()) % (9 * 10**8))
 
 
 def _letters(token: str) -> str:

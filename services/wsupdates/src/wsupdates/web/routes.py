@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import urllib.parse
 from collections.abc import Callable, Coroutine
@@ -54,6 +55,12 @@ def build(services: Services, max_body_bytes: int) -> Sanic[Any, Any]:
 
 def _handler(endpoint: Endpoint, services: Services) -> Handler:
     async def handle(request: Request, **params: str) -> HTTPResponse:
+        # A caller that leaves must not stop a transaction half way: it would hold the database for good.
+        work = asyncio.ensure_future(answer(request, params))
+        work.add_done_callback(_seen)
+        return await asyncio.shield(work)
+
+    async def answer(request: Request, params: dict[str, str]) -> HTTPResponse:
         key = None
         if endpoint.roles:
             key = await services.keys.check(_secret(request), endpoint.roles)
@@ -64,6 +71,12 @@ def _handler(endpoint: Endpoint, services: Services) -> Handler:
 
     handle.__name__ = endpoint.name
     return handle
+
+
+def _seen(work: asyncio.Future[HTTPResponse]) -> None:
+    """Take note of an error that nobody waits for any more."""
+    if not work.cancelled():
+        work.exception()
 
 
 def _secret(request: Request) -> str | None:
