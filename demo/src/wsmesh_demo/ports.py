@@ -110,7 +110,10 @@ class FreePorts:
         starts = list(range(FREE_FROM, FREE_TO, BLOCK))
         random.shuffle(starts)
         for start in starts:
-            lock = (Path(tempfile.gettempdir()) / f"wsmesh-ports-{start}.lock").open("wb")
+            try:
+                lock = (Path(tempfile.gettempdir()) / f"wsmesh-ports-{start}.lock").open("wb")
+            except OSError:
+                continue  # another user's
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 ports = Ports.laid_out(start)

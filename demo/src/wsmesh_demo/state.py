@@ -17,6 +17,8 @@ from wsmesh_demo.errors import DemoError
 GOOD_FOR_SOCKETS = re.compile(r"/[A-Za-z0-9_@+=,./-]{1,70}")
 """Folders for HAProxy's files: no spaces or quotes, and short, as the path of a Unix socket has at most 107 bytes."""
 
+TEMPORARY = "wsmesh-demo-"
+
 
 class StateFolder:
     """Files of one cluster, owned by the process that holds the lock."""
@@ -54,7 +56,7 @@ class StateFolder:
         if GOOD_FOR_SOCKETS.fullmatch(str(self.run)):
             self.run.mkdir(mode=0o700)
         else:
-            self.run = Path(tempfile.mkdtemp(prefix="wsmesh-"))
+            self.run = Path(tempfile.mkdtemp(prefix=TEMPORARY))
 
     def write_cluster(self, cluster: dict[str, Any]) -> None:
         """Say where everything is; whoever reads the file sees the old or the new state, never half of one."""
@@ -108,6 +110,11 @@ class StateFolder:
         return None
 
     def _clear(self, *, logs: bool) -> None:
+        if self.cluster_file.exists() and self.run.parent == self.path:
+            # A cluster that was killed may have had its sockets elsewhere (see `take`).
+            elsewhere = Path(self.read_cluster()["control_socket"]).parent
+            if elsewhere.name.startswith(TEMPORARY):
+                shutil.rmtree(elsewhere, ignore_errors=True)
         for entry in self.path.iterdir():
             if entry == self._lock_file or (entry == self.logs and not logs):
                 continue

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
-from tests.support.demo import Demo
+from tests.support.demo import Demo, a_demo
 
 
 def test_ctrl_c(demo: Demo) -> None:
@@ -38,6 +39,18 @@ def test_killed(demo: Demo) -> None:
     demo.wait_until_nothing_runs()
     done = demo.make("demo", NODES=2, DETACH=1)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_killed_in_an_odd_folder(tmp_path: Path) -> None:
+    """What a killed demo had outside its folder, too deep for sockets, is removed by `make demo-stop`."""
+    with a_demo(tmp_path / ("deep" * 20) / "the state") as demo:
+        process = demo.start(NODES=1)
+        elsewhere = Path(demo.cluster["control_socket"]).parent
+        assert elsewhere.exists()
+        os.kill(demo.cluster["supervisor"]["pid"], signal.SIGKILL)
+        process.communicate(timeout=30)
+        assert demo.make("demo-stop").returncode == 0
+        assert not elsewhere.exists()
 
 
 def test_interrupted_start(demo: Demo) -> None:

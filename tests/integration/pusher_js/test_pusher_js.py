@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -15,8 +16,9 @@ import pytest
 import pytest_asyncio
 from pusher.http import Request  # type: ignore[import-untyped]
 
+import wsmesh_demo
 from tests.support.clusters import official_client, running_cluster
-from tests.support.pusher_js import AuthServer, PusherJs
+from tests.support.pusher_js import SCRIPT, AuthServer, PusherJs
 from wsmesh_demo.cluster import Cluster
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -206,3 +208,13 @@ async def test_socket_id_is_excluded(connect: Connect, official: pusher.Pusher, 
     await trigger(official, name, "end")
     assert (await other.next("event", channel=name))["data"] == "mine"
     assert (await sender.next("event", channel=name))["data"] == "end"
+
+
+async def test_vendored_copy() -> None:
+    """The page's pusher-js is that of the npm package, unmodified, and the page names its version."""
+    package = SCRIPT.parent / "node_modules" / "pusher-js"
+    static = Path(wsmesh_demo.__file__).parent / "static"
+    assert (static / "pusher.min.js").read_bytes() == (package / "dist" / "web" / "pusher.min.js").read_bytes()
+    version = json.loads((package / "package.json").read_text())["version"]
+    for page in ("VENDORED.md", "index.html"):
+        assert version in (static / page).read_text()
