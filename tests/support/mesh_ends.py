@@ -80,6 +80,7 @@ async def mesh_end(
         sender=client,
         apply=lambda effect: end.act(effect),
         clock=asyncio.get_running_loop().time,
+        time_of_day=time.time,
         default_acks=1,
         ack_timeout=ack_timeout,
     )

@@ -12,7 +12,7 @@ import msgspec
 from wsnode.domain.effects import Deliver, Effect, Gap, PeerChanged, PeerForgotten, PeerSnapshot, Request
 from wsnode.domain.mesh import Member, Mesh, MeshLimits, UnknownStream
 from wsnode.domain.messages import Event, Message, StreamId, stream_id
-from wsnode.domain.wire import Goodbye, Hello, HelloAnswer, Push, PushAnswer, Snapshot
+from wsnode.domain.wire import Goodbye, Hello, HelloAnswer, Pull, Pulled, Push, PushAnswer, Snapshot
 
 
 def event(text: str) -> Event:
@@ -41,7 +41,7 @@ class SimNode:
                     self.states.append((node, state))
                 case Gap(_, first, last):
                     self.gaps.append((first, last))
-                case PeerSnapshot(node, _):
+                case PeerSnapshot(node):
                     self.snapshots.append(node)
                 case PeerForgotten(node):
                     self.forgotten.append(node)
@@ -89,7 +89,7 @@ class Network:
 
     def publish(self, name: str, text: str = "x") -> Message:
         """Publish at a node."""
-        return self.nodes[name].mesh.append(event(text), self.now)
+        return self.nodes[name].mesh.append(event(text), self.now, int(self.now * 1000))
 
     def turn(self) -> int:
         """Send all that is due and carry the answers back; returns the number of requests."""
@@ -120,19 +120,21 @@ class Network:
         target = self.nodes.get(request.node)
         lost = target is None or (name, request.node) in self.cut or self.random.random() < self.loss
         if lost or target is None:
-            node.act(node.mesh.failed(request.node, "lost", self.now))
+            node.act(node.mesh.failed(request, "lost", self.now))
             return
         try:
             answer = self._receive(target, request.body)
         except UnknownStream:
-            node.act(node.mesh.failed(request.node, "hello first", self.now, greet=True))
+            node.act(node.mesh.failed(request, "hello first", self.now, greet=True))
             return
         if (request.node, name) in self.cut or self.random.random() < self.answer_loss:
-            node.act(node.mesh.failed(request.node, "answer lost", self.now))
+            node.act(node.mesh.failed(request, "answer lost", self.now))
         elif answer is not None:
-            node.act(node.mesh.answered(request.node, answer, self.now))
+            node.act(node.mesh.answered(request, answer, self.now))
 
-    def _receive(self, target: SimNode, body: Hello | Push | Goodbye) -> HelloAnswer | PushAnswer | None:
+    def _receive(
+        self, target: SimNode, body: Hello | Push | Pull | Goodbye
+    ) -> HelloAnswer | PushAnswer | Pulled | None:
         decoded: Any = msgspec.msgpack.decode(msgspec.msgpack.encode(body), type=type(body))
         if isinstance(decoded, Hello):
             answer, effects = target.mesh.receive_hello(decoded, self.now)
@@ -142,5 +144,7 @@ class Network:
             pushed, effects = target.mesh.receive_push(decoded, self.now)
             target.act(effects)
             return pushed
+        if isinstance(decoded, Pull):
+            return target.mesh.receive_pull(decoded)
         target.act(target.mesh.receive_goodbye(decoded))
         return None

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from tests.support.mesh_network import Network, event
 from wsnode.domain.effects import Gap
+from wsnode.domain.inbox import Malformed
 from wsnode.domain.mesh import SameNode, UnknownStream
-from wsnode.domain.wire import Hello, Push, Snapshot
+from wsnode.domain.wire import Hello, Pull, Push, Snapshot
 
 
 def received(net: Network, at: str, origin: str) -> list[int]:
@@ -65,14 +66,13 @@ def test_a_batch_keeps_to_its_bytes() -> None:
 
 def test_a_peer_that_was_away_gets_what_it_missed() -> None:
     """After a partition shorter than the log every message arrives in order, once."""
-    net = Network("abc")
+    net = Network("ab")
     net.settle()
     net.cut = {("a", "b"), ("b", "a")}
     for _ in range(50):
         net.publish("a")
         net.advance(0.2)
     assert received(net, "b", "a") == []
-    assert received(net, "c", "a") == list(range(1, 51))
     net.cut = set()
     net.advance(3)
     assert received(net, "b", "a") == list(range(1, 51))
@@ -89,7 +89,7 @@ def test_an_answer_that_is_lost_makes_no_duplicate() -> None:
     net.answer_loss = 0.0
     net.advance(3)
     assert received(net, "b", "a") == list(range(1, 31))
-    assert net.nodes["b"].mesh.duplicates > 0
+    assert net.nodes["b"].mesh.streams.duplicates > 0
 
 
 def test_a_peer_that_was_away_longer_than_the_log_has_a_gap() -> None:
@@ -105,7 +105,7 @@ def test_a_peer_that_was_away_longer_than_the_log_has_a_gap() -> None:
     (gap,) = net.nodes["b"].gaps
     assert gap[0] == 1
     assert received(net, "b", "a") == list(range(gap[1] + 1, 31))
-    assert net.nodes["b"].mesh.gaps == gap[1]
+    assert net.nodes["b"].mesh.streams.gaps == gap[1]
 
 
 def test_a_restarted_node_starts_a_new_stream() -> None:
@@ -159,19 +159,39 @@ def test_a_peer_that_was_down_is_met_again() -> None:
     assert received(net, "b", "a") == [1]
 
 
-def test_a_node_that_joins_gets_what_is_published_after_its_hello() -> None:
-    """A new node takes each stream from where it is, not from its start."""
-    net = Network("ab")
+def test_a_node_that_joins_gets_what_is_held() -> None:
+    """A new node has all that the others hold, of living and dead nodes, before it is warm."""
+    net = Network("abc")
     net.settle()
-    for _ in range(7):
+    for name in "abc" * 7:
+        net.publish(name)
+    net.settle()
+    dead = net.nodes["c"].mesh.stream
+    net.kill("c")
+    net.set_members()
+    net.start("d")
+    assert not net.nodes["d"].mesh.warm()
+    net.settle()
+    assert net.nodes["d"].mesh.warm()
+    assert received(net, "d", "a") == received(net, "d", "b") == list(range(1, 8))
+    assert net.nodes["d"].received[dead] == list(range(1, 8))
+    assert net.nodes["d"].gaps == []
+
+
+def test_what_left_the_logs_before_a_node_joined_is_no_gap() -> None:
+    """A new node takes a stream from where the others still hold it, and says from where that is."""
+    net = Network("ab", log_seconds=10)
+    net.settle()
+    for _ in range(30):
         net.publish("a")
-    net.settle()
+        net.advance(1)
     net.start("c")
     net.settle()
-    net.publish("a")
-    net.settle()
-    assert received(net, "c", "a") == [8]
+    first = received(net, "c", "a")[0]
+    assert first > 1
+    assert received(net, "c", "a") == list(range(first, 31))
     assert net.nodes["c"].gaps == []
+    assert net.nodes["c"].mesh.floors()[net.nodes["a"].mesh.stream] == first - 1
 
 
 def test_a_message_published_while_two_hellos_cross_is_not_lost() -> None:
@@ -212,7 +232,7 @@ def test_a_push_of_an_unknown_stream_is_refused() -> None:
     """A push whose node did not say hello raises UnknownStream and changes nothing."""
     net = Network("a")
     with pytest.raises(UnknownStream):
-        net.nodes["a"].mesh.receive_push(Push("z~1", 1, 0, [], {}), net.now)
+        net.nodes["a"].mesh.receive_push(Push("z~1", 1, 0, [], {}, {}), net.now)
 
 
 def test_a_hello_of_a_second_process_with_the_same_id_is_refused() -> None:
@@ -243,13 +263,124 @@ def test_several_pushes_in_flight_arrive_in_order() -> None:
     net.settle()
     mesh = net.nodes["a"].mesh
     for text in "123":
-        mesh.append(event(text), net.now)
+        mesh.append(event(text), net.now, 0)
     requests = mesh.due(net.now)
     assert len(requests) == 3
     for request in reversed(requests):
         net._carry("a", net.nodes["a"], request)
     assert received(net, "b", "a") == [1, 2, 3]
     assert mesh.settled()
+
+
+def test_a_dead_nodes_last_messages_are_pulled_from_whoever_has_them() -> None:
+    """What a node passed to one peer only before it died reaches the others from that peer."""
+    net = Network("abcd")
+    net.settle()
+    net.cut = {("a", "c"), ("a", "d"), ("c", "a"), ("d", "a")}
+    for _ in range(5):
+        net.publish("a")
+    net.advance(0.3)
+    dead = net.nodes["a"].mesh.stream
+    assert net.nodes["c"].received[dead] == []
+    net.kill("a")
+    net.set_members()
+    net.cut = set()
+    net.advance(2)
+    for at in "bcd":
+        assert net.nodes[at].received[dead] == [1, 2, 3, 4, 5]
+
+
+def test_messages_go_round_a_partition_that_a_third_node_can_see() -> None:
+    """Two nodes that do not hear each other get each other's messages through a third, while both live."""
+    net = Network("abc")
+    net.settle()
+    net.cut = {("a", "b"), ("b", "a")}
+    for _ in range(10):
+        net.publish("a")
+        net.publish("b")
+        net.advance(0.5)
+    net.advance(4)
+    assert received(net, "b", "a") == received(net, "a", "b") == list(range(1, 11))
+    assert net.nodes["a"].gaps == net.nodes["b"].gaps == []
+
+
+def test_a_one_way_partition_is_healed_through_a_third_node() -> None:
+    """A node whose requests are lost in one direction is heard all the same."""
+    net = Network("abc")
+    net.settle()
+    net.cut = {("a", "b")}
+    for _ in range(10):
+        net.publish("a")
+        net.advance(0.5)
+    net.advance(4)
+    assert received(net, "b", "a") == list(range(1, 11))
+
+
+def test_what_nobody_has_any_more_is_a_gap_for_those_who_lack_it() -> None:
+    """A dead node's messages that left the others' logs are named as a gap, and what is left is delivered."""
+    net = Network("abc", log_seconds=8)
+    net.settle()
+    net.cut = {("b", "c"), ("c", "b"), ("a", "c"), ("c", "a")}
+    for _ in range(20):
+        net.publish("a")
+        net.advance(1)
+    dead = net.nodes["a"].mesh.stream
+    net.kill("a")
+    net.set_members()
+    net.cut = set()
+    net.advance(3)
+    ((first, last),) = net.nodes["c"].gaps
+    assert first == 1
+    assert net.nodes["c"].received[dead] == list(range(last + 1, 21))
+    assert net.nodes["c"].mesh.floors()[dead] >= last
+
+
+def test_a_stream_that_has_ended_is_forgotten_and_not_fetched_again() -> None:
+    """After the age of a log a dead node's stream is gone everywhere, and delivered to nobody twice."""
+    net = Network("abc", log_seconds=20)
+    net.settle()
+    net.publish("a")
+    net.settle()
+    dead = net.nodes["a"].mesh.stream
+    net.kill("a")
+    net.set_members()
+    net.advance(60)
+    assert dead not in net.nodes["b"].mesh.position()
+    assert dead not in net.nodes["c"].mesh.position()
+    assert net.nodes["b"].received[dead] == net.nodes["c"].received[dead] == [1]
+
+
+def test_all_logs_together_keep_to_their_bytes() -> None:
+    """When the logs pass their bytes the oldest messages of the largest leave, and are counted."""
+    net = Network("ab", log_bytes=20_000)
+    net.settle()
+    for _ in range(100):
+        net.publish("a", "x" * 1000)
+        net.settle()
+    net.advance(0.1)
+    for name in "ab":
+        mesh = net.nodes[name].mesh
+        assert mesh.log_bytes() <= 20_000
+        assert mesh.dropped_early > 70
+
+
+def test_a_pull_answers_what_is_held_and_no_more() -> None:
+    """A pull gets messages that follow, up to a batch, and says what is held; beyond the end it gets none."""
+    net = Network("ab", batch_bytes=200)
+    net.settle()
+    for _ in range(20):
+        net.publish("a")
+    net.settle()
+    mesh, stream = net.nodes["b"].mesh, net.nodes["a"].mesh.stream
+    some = mesh.receive_pull(Pull(stream, 3))
+    assert (some.after, some.oldest, some.last) == (3, 1, 20)
+    assert 0 < len(some.messages) < 10
+    none = mesh.receive_pull(Pull(stream, 10**15))
+    assert (none.messages, none.last) == ([], 20)
+    with pytest.raises(UnknownStream):
+        mesh.receive_pull(Pull("z~1", 0))
+    with pytest.raises(Malformed, match="after is -1, expected 0 or more"):
+        mesh.receive_pull(Pull(stream, -1))
 
 
 @settings(max_examples=60, deadline=None)

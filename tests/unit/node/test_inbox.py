@@ -15,31 +15,57 @@ def raws(*seqs: int) -> list[Raw]:
     return [Raw(msgspec.msgpack.encode(Message(seq, event))) for seq in seqs]
 
 
+def inbox(have: int = 0) -> Inbox:
+    """An inbox of a~1 in which the messages up to `have` have arrived."""
+    made = Inbox("a~1", 60, now=0)
+    made.receive(0, raws(*range(1, have + 1)), now=0)
+    return made
+
+
+def seqs(messages: list[Message]) -> list[int]:
+    return [message.seq for message in messages]
+
+
 def test_a_hole_is_held_back_until_it_is_filled() -> None:
     """Messages after a hole wait, and follow as soon as the missing one comes."""
-    inbox = Inbox("a~1", 0)
-    assert inbox.receive(1, 1, raws(2, 3)).messages == []
-    assert [message.seq for message in inbox.receive(0, 1, raws(1)).messages] == [1, 2, 3]
+    box = inbox()
+    assert box.receive(1, raws(2, 3), now=0) == []
+    assert seqs(box.receive(0, raws(1), now=0)) == [1, 2, 3]
+    assert [entry.seq for entry in box.log.after(0, 1000)] == [1, 2, 3]
 
 
 def test_repeated_messages_are_dropped_and_counted() -> None:
     """What has arrived before, or is held back, is not taken again."""
-    inbox = Inbox("a~1", 0)
-    inbox.receive(0, 1, raws(1, 2))
-    inbox.receive(4, 1, raws(5))
-    again = inbox.receive(0, 1, raws(1, 2, 3))
-    assert ([message.seq for message in again.messages], again.duplicates) == ([3], 2)
-    assert inbox.receive(4, 1, raws(5)).duplicates == 1
+    box = inbox(2)
+    box.receive(4, raws(5), now=0)
+    assert seqs(box.receive(0, raws(1, 2, 3), now=0)) == [3]
+    assert box.duplicates == 2
+    box.receive(4, raws(5), now=0)
+    assert box.duplicates == 3
 
 
-def test_what_will_never_come_is_a_gap() -> None:
-    """When the sender holds nothing before a number, the missing ones are named and the held ones delivered."""
-    inbox = Inbox("a~1", 3)
-    inbox.receive(5, 1, raws(6))
-    arrived = inbox.receive(8, 9, raws(9))
-    assert arrived.gap == (4, 8)
-    assert [message.seq for message in arrived.messages] == [6, 9]
-    assert inbox.have == 9
+def test_after_a_skip_what_was_held_back_follows() -> None:
+    """When the missing ones will never come, the held ones are delivered in order."""
+    box = inbox(3)
+    box.receive(5, raws(6), now=0)
+    box.receive(8, raws(9), now=0)
+    assert seqs(box.skip_to(8, now=0)) == [6, 9]
+    assert box.have == 9
+
+
+def test_claims_are_those_that_have_more() -> None:
+    """A claim lasts as long as its node has more than is here, and progress starts the waiting anew."""
+    box = inbox(3)
+    box.claim("b", 3, now=1)
+    assert not box.claims
+    box.claim("b", 5, now=1)
+    box.claim("c", 4, now=2)
+    assert box.lacking_since == 1
+    box.receive(3, raws(4), now=3)
+    assert box.claims == {"b": 5}
+    assert box.lacking_since == 3
+    box.receive(4, raws(5), now=4)
+    assert box.lacking_since is None
 
 
 @pytest.mark.parametrize(
@@ -48,19 +74,19 @@ def test_what_will_never_come_is_a_gap() -> None:
         (-1, raws(1), "after is -1, expected 0 or more"),
         (0, raws(1, 3), "message 3 stands where 2 was expected"),
         (0, [Raw(b"\x01")], "message 1: Expected `array`, got `int`"),
+        (0, [Raw(b"\xc1")], "message 1: MessagePack data is malformed"),
     ],
 )
 def test_a_malformed_push_changes_nothing(after: int, batch: list[Raw], text: str) -> None:
     """A push that no node sends is refused whole, with what is wrong about it."""
-    inbox = Inbox("a~1", 0)
+    box = inbox()
     with pytest.raises(Malformed, match=text):
-        inbox.receive(after, 1, batch)
-    assert inbox.have == 0
+        box.receive(after, batch, now=0)
+    assert box.have == 0
 
 
 def test_the_hold_back_is_bounded() -> None:
     """No more than the bound is held back; the sender sends the rest again."""
-    inbox = Inbox("a~1", 0)
-    inbox.receive(1, 1, raws(*range(2, HOLD_BACK + 100)))
-    arrived = inbox.receive(0, 1, raws(1))
-    assert len(arrived.messages) == HOLD_BACK + 1
+    box = inbox()
+    box.receive(1, raws(*range(2, HOLD_BACK + 100)), now=0)
+    assert len(box.receive(0, raws(1), now=0)) == HOLD_BACK + 1

@@ -139,7 +139,7 @@ async def test_a_push_before_hello_asks_for_a_hello() -> None:
     """A push of an unknown stream gets 409 `hello_first`, which the sender understands."""
     async with mesh_end("a") as a:
         with pytest.raises(PeerFailed) as caught:
-            await a.client.send(a.address, Push("z~1", 1, 0, [], {}))
+            await a.client.send(a.address, Push("z~1", 1, 0, [], {}, {}))
         assert caught.value.greet
         assert str(caught.value) == "status 409: this run does not know the stream z~1; say hello first"
 
@@ -159,7 +159,7 @@ async def test_a_peer_that_does_not_answer_in_time() -> None:
     await client.open()
     try:
         with pytest.raises(PeerFailed, match=r"no answer within 0\.2 s"):
-            await client.send(address, Push("a~1", 1, 0, [], {}))
+            await client.send(address, Push("a~1", 1, 0, [], {}, {}))
     finally:
         await client.close()
         silent.close()

@@ -36,8 +36,8 @@ from wsnode.web.health import add_health_routes
 from wsnode.web.mesh_routes import mesh_app
 from wsnode.web.publish_api import MAX_BODY_BYTES, add_publish_routes
 
-JOIN_SECONDS = 5.0
-"""How long a starting node waits for peers that neither answer nor refuse."""
+JOIN_SECONDS = 15.0
+"""How long a starting node waits for peers that neither answer nor refuse, and for what they had."""
 SETTLE_SECONDS = 5.0
 """How long a stopping node waits for peers to take what they do not have yet."""
 GRACE_SECONDS = 3.0
@@ -123,6 +123,7 @@ class NodeApp:
             sender=self._mesh_client,
             apply=self._apply,
             clock=clock,
+            time_of_day=time.time,
             default_acks=settings.acks,
             ack_timeout=settings.ack_timeout,
         )
@@ -224,10 +225,10 @@ class NodeApp:
         # nothing to serve, and starting it again would not help.
         self._notifier.status("listening, waiting for the registry")
         await self._membership.entered.wait()
-        await self._service.greeted(JOIN_SECONDS)
+        warm = await self._service.warm(JOIN_SECONDS)
         self._joined = True
         self._clients.ready = True
-        log.info("joined", peers=len(self._mesh.peers), up=len(self._mesh.up()))
+        log.info("joined", peers=len(self._mesh.peers), up=len(self._mesh.up()), warm=warm)
         self._notifier.ready(f"serving as {self._settings.node_id} on port {self._settings.port}")
 
     async def _tick(self) -> None:
@@ -308,7 +309,7 @@ class NodeApp:
         return Figures(
             connections=self._clients.sessions,
             subscriptions=self._hub.subscriptions,
-            messages_in=self._mesh.log.last + self._mesh.received,
+            messages_in=self._mesh.log.last + self._mesh.streams.received,
             messages_out=self._clients.messages_out,
             peers_up=len(self._mesh.up()),
             peers_known=len(self._mesh.peers),

@@ -13,7 +13,7 @@ from wsnode.domain.acks import Acknowledgements, Acks, Waiting, enough
 from wsnode.domain.effects import Deliver, Effect, Gap, PeerChanged, Request
 from wsnode.domain.mesh import Member, Mesh
 from wsnode.domain.messages import Payload, event_id
-from wsnode.domain.wire import Goodbye, Hello, HelloAnswer, Push, PushAnswer
+from wsnode.domain.wire import Goodbye, Hello, HelloAnswer, Pull, Pulled, Push, PushAnswer
 from wsnode.publishing import InsufficientAcks, Published
 
 TICK = 0.1
@@ -25,7 +25,7 @@ log = logs.get("mesh")
 class Sender(Protocol):
     """Sends one request to a peer. Raises PeerFailed."""
 
-    async def send(self, address: str, body: Hello | Push | Goodbye) -> HelloAnswer | PushAnswer | None:
+    async def send(self, address: str, body: Hello | Push | Pull | Goodbye) -> HelloAnswer | PushAnswer | Pulled | None:
         """The answer; None to a goodbye."""
         ...
 
@@ -48,6 +48,7 @@ class MeshService:
         sender: Sender,
         apply: Callable[[Effect], None],
         clock: Callable[[], float],
+        time_of_day: Callable[[], float],
         default_acks: Acks,
         ack_timeout: float,
     ) -> None:
@@ -56,6 +57,7 @@ class MeshService:
         self._sender = sender
         self._apply_effect = apply
         self._clock = clock
+        self._time_of_day = time_of_day
         self._default_acks = default_acks
         self._ack_timeout = ack_timeout
         self._acknowledgements = Acknowledgements()
@@ -72,7 +74,7 @@ class MeshService:
 
     def announce(self, payload: Payload) -> int:
         """Put a payload on the own stream and hand it to the own hub; returns its number."""
-        message = self.mesh.append(payload, self._clock())
+        message = self.mesh.append(payload, self._clock(), int(self._time_of_day() * 1000))
         self._apply_effect(Deliver(self.mesh.stream, [message]))
         self._schedule_pump()
         return message.seq
@@ -111,6 +113,10 @@ class MeshService:
         self._act(effects)
         return answer
 
+    def receive_pull(self, pull: Pull) -> Pulled:
+        """See Mesh.receive_pull."""
+        return self.mesh.receive_pull(pull)
+
     def receive_goodbye(self, goodbye: Goodbye) -> None:
         """See Mesh.receive_goodbye."""
         self._act(self.mesh.receive_goodbye(goodbye))
@@ -130,9 +136,9 @@ class MeshService:
             self._act(self.mesh.tick(self._clock()))
             await asyncio.sleep(TICK)
 
-    async def greeted(self, timeout: float) -> None:
-        """Wait until every peer knows this run or has shown that it does not answer; at most `timeout` seconds."""
-        await self._until(self.mesh.greeted_all, timeout)
+    async def warm(self, timeout: float) -> bool:
+        """Wait until all that the peers had has arrived here; False if that took longer than `timeout` seconds."""
+        return await self._until(self.mesh.warm, timeout)
 
     async def settle(self, timeout: float) -> bool:
         """Wait until every peer that is up holds the whole own stream; False if that took longer than `timeout`."""
@@ -194,7 +200,7 @@ class MeshService:
             answer = await self._sender.send(request.address, request.body)
         except PeerFailed as problem:
             self.figures.failures += 1
-            self._act(self.mesh.failed(request.node, str(problem), self._clock(), greet=problem.greet))
+            self._act(self.mesh.failed(request, str(problem), self._clock(), greet=problem.greet))
         else:
             assert answer is not None
-            self._act(self.mesh.answered(request.node, answer, self._clock()))
+            self._act(self.mesh.answered(request, answer, self._clock()))

@@ -68,11 +68,13 @@ class NodeCollector(Collector):
     def _of_mesh(self) -> Iterator[Metric]:
         mesh = self._service.mesh
         yield _counter("wsmesh_stream_messages", "Messages on the own stream", mesh.log.last)
-        yield _gauge("wsmesh_stream_log_messages", "Messages in the own log", len(mesh.log))
-        yield _gauge("wsmesh_stream_log_bytes", "Bytes in the own log", mesh.log.bytes)
-        yield _counter("wsmesh_messages_received", "Messages that arrived from peers", mesh.received)
-        yield _counter("wsmesh_duplicates", "Messages that arrived again and were dropped", mesh.duplicates)
-        yield _counter("wsmesh_gaps", "Messages of peers that never arrived", mesh.gaps)
+        yield _gauge("wsmesh_streams", "Streams of other nodes that are held", len(mesh.streams.inboxes))
+        yield _gauge("wsmesh_log_bytes", "Bytes in the logs of all streams", mesh.log_bytes())
+        yield _counter("wsmesh_log_dropped", "Messages that left the logs early, for want of room", mesh.dropped_early)
+        yield _counter("wsmesh_pulls", "Requests for messages that did not come by push", mesh.streams.pulls)
+        yield _counter("wsmesh_messages_received", "Messages that arrived from peers", mesh.streams.received)
+        yield _counter("wsmesh_duplicates", "Messages that arrived again and were dropped", mesh.streams.duplicates)
+        yield _counter("wsmesh_gaps", "Messages of peers that never arrived", mesh.streams.gaps)
         yield _counter("wsmesh_mesh_requests", "Requests to peers", self._service.figures.requests)
         yield _counter("wsmesh_mesh_request_failures", "Requests to peers that failed", self._service.figures.failures)
         yield _gauge("wsmesh_publishes_waiting", "Publishes that wait for acknowledgements", self._service.waiting)

@@ -179,7 +179,7 @@ class NodeSettings(Settings):
     )
     stream_log_seconds: int = setting(
         300,
-        about="Age up to which messages of a stream are kept for peers that were away.",
+        about="Age up to which messages are kept for peers that were away.",
         expected="seconds from 10 to 86400",
         raising="more memory; peers may be away longer without a gap.",
         lowering="a peer that was away longer than this has a gap.",
@@ -188,7 +188,7 @@ class NodeSettings(Settings):
     )
     stream_log_bytes: int = setting(
         67_108_864,
-        about="Bytes of messages of a stream that are kept for peers that were away.",
+        about="Bytes of messages of all streams, own and others', that are kept for peers that were away.",
         expected="a number from 1048576 to 17179869184",
         raising="more memory; peers may miss more without a gap.",
         lowering="under load, messages leave the log before STREAM_LOG_SECONDS.",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
+from typing import TypeVar
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
 
 from wsmesh.contract import ErrorAnswer
-from wsnode.domain.wire import PROTOCOL_VERSION, Goodbye, Hello, HelloAnswer, Push, PushAnswer
+from wsnode.domain.wire import PROTOCOL_VERSION, Goodbye, Hello, HelloAnswer, Pull, Pulled, Push, PushAnswer
 from wsnode.publishing import ChannelCounts, ChannelQuery
 
 VERSION_HEADER = "X-Wsmesh-Protocol"
@@ -21,6 +24,9 @@ PATHS = {
     Goodbye: "/mesh/v1/goodbye",
     ChannelQuery: "/mesh/v1/channels",
 }
+STREAMS_PATH = "/mesh/v1/streams"
+
+T = TypeVar("T")
 
 
 class PeerFailed(Exception):
@@ -45,6 +51,7 @@ class MeshClient:
         self._encode = msgspec.msgpack.Encoder().encode
         self._hello = msgspec.msgpack.Decoder(HelloAnswer).decode
         self._push = msgspec.msgpack.Decoder(PushAnswer).decode
+        self._pulled = msgspec.msgpack.Decoder(Pulled).decode
         self._counts = msgspec.msgpack.Decoder(dict[str, int]).decode
         self._session: aiohttp.ClientSession | None = None
 
@@ -62,28 +69,35 @@ class MeshClient:
         if self._session is not None:
             await self._session.close()
 
-    async def send(self, address: str, body: Hello | Push | Goodbye) -> HelloAnswer | PushAnswer | None:
+    async def send(self, address: str, body: Hello | Push | Pull | Goodbye) -> HelloAnswer | PushAnswer | Pulled | None:
         """Send one request and return its answer (None to a goodbye). Raises PeerFailed."""
+        if isinstance(body, Pull):
+            url = f"{address}{STREAMS_PATH}/{quote(body.stream, safe='')}"
+            return self._decoded(self._pulled, await self._request("GET", url, params={"after": str(body.after)}))
         raw = await self._post(address, body)
-        try:
-            if isinstance(body, Hello):
-                return self._hello(raw)
-            return self._push(raw) if isinstance(body, Push) else None
-        except msgspec.DecodeError as problem:
-            raise PeerFailed(f"it gave an answer of another form: {problem}") from None
+        if isinstance(body, Hello):
+            return self._decoded(self._hello, raw)
+        return self._decoded(self._push, raw) if isinstance(body, Push) else None
 
     async def channel_counts(self, address: str, query: ChannelQuery) -> ChannelCounts:
         """How many connections are subscribed to each channel there. Raises PeerFailed."""
+        return self._decoded(self._counts, await self._post(address, query))
+
+    def _decoded(self, decode: Callable[[bytes], T], raw: bytes) -> T:
         try:
-            return self._counts(await self._post(address, query))
+            return decode(raw)
         except msgspec.DecodeError as problem:
             raise PeerFailed(f"it gave an answer of another form: {problem}") from None
 
     async def _post(self, address: str, body: Hello | Push | Goodbye | ChannelQuery) -> bytes:
+        return await self._request("POST", address + PATHS[type(body)], data=self._encode(body))
+
+    async def _request(
+        self, method: str, url: str, *, data: bytes | None = None, params: dict[str, str] | None = None
+    ) -> bytes:
         assert self._session is not None
-        url = address + PATHS[type(body)]
         try:
-            async with self._session.post(url, data=self._encode(body), ssl=self._tls) as response:
+            async with self._session.request(method, url, data=data, params=params, ssl=self._tls) as response:
                 raw = await response.read()
         except TimeoutError:
             raise PeerFailed(f"no answer within {self._timeout.total} s") from None

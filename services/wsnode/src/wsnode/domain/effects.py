@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from wsnode.domain.messages import Message, StreamId
 from wsnode.domain.peer import PeerState
-from wsnode.domain.wire import Goodbye, Hello, Push, Snapshot
+from wsnode.domain.wire import Goodbye, Hello, Pull, Push, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,9 @@ class PeerSnapshot:
     """A peer said what its clients amount to: this replaces what was known."""
 
     node: str
+    stream: StreamId
+    seq: int
+    """The number of the stream's message after which the snapshot was taken."""
     snapshot: Snapshot
 
 
@@ -67,4 +70,4 @@ class Request:
 
     node: str
     address: str
-    body: Hello | Push | Goodbye
+    body: Hello | Push | Pull | Goodbye

@@ -1,4 +1,4 @@
-"""The log of a stream: its bounded tail, kept for peers that were away."""
+"""The log of a stream: its bounded tail, kept for peers that were away and for clients that resume."""
 
 from __future__ import annotations
 
@@ -16,22 +16,18 @@ class Entry(NamedTuple):
     seq: int
     raw: bytes
     at: float
+    """When it arrived here, in the node's steady seconds."""
 
 
 class StreamLog:
-    """The newest messages of one stream, at most `max_seconds` old and `max_bytes` in all.
+    """The newest messages of one stream, without a break, none older than `max_seconds`; the last one always stays."""
 
-    The last message always stays. What left the log before it reached a peer is that peer's gap.
-    """
-
-    def __init__(self, max_seconds: float, max_bytes: int) -> None:
+    def __init__(self, max_seconds: float) -> None:
         self._max_seconds = max_seconds
-        self._max_bytes = max_bytes
         self._entries: deque[Entry] = deque()
-        self._encode = msgspec.msgpack.Encoder().encode
         self.bytes = 0
         self.last = 0
-        """The sequence number of the newest message ever appended; 0: none yet."""
+        """The newest sequence number up to which the stream is known here; 0: nothing yet."""
 
     @property
     def oldest(self) -> int:
@@ -41,15 +37,19 @@ class StreamLog:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def append(self, message: Message, now: float) -> None:
-        """Take the next message of the stream."""
-        if message.seq != self.last + 1:
-            raise ValueError(f"message {message.seq} does not follow {self.last}")
-        raw = self._encode(message)
-        self._entries.append(Entry(message.seq, raw, now))
+    def append(self, seq: int, raw: bytes, now: float) -> None:
+        """Take the next message of the stream, encoded."""
+        if seq != self.last + 1:
+            raise ValueError(f"message {seq} does not follow {self.last}")
+        self._entries.append(Entry(seq, raw, now))
         self.bytes += len(raw)
-        self.last = message.seq
-        self.trim(now)
+        self.last = seq
+
+    def skip_to(self, seq: int) -> None:
+        """Messages up to `seq` will never come: what is held before them is no unbroken tail any more."""
+        self._entries.clear()
+        self.bytes = 0
+        self.last = seq
 
     def after(self, seq: int, max_bytes: int) -> list[Entry]:
         """The messages that follow `seq`, as many as fit in `max_bytes`, but one at least if there is any."""
@@ -65,7 +65,27 @@ class StreamLog:
         return found
 
     def trim(self, now: float) -> None:
-        """Forget what is too old or too much."""
-        entries = self._entries
-        while len(entries) > 1 and (self.bytes > self._max_bytes or now - entries[0].at > self._max_seconds):
-            self.bytes -= len(entries.popleft().raw)
+        """Forget what is too old."""
+        while len(self._entries) > 1 and now - self._entries[0].at > self._max_seconds:
+            self._drop()
+
+    def give_back(self, excess: int) -> int:
+        """Forget the oldest messages until `excess` bytes are free or one is left; returns how many were forgotten."""
+        dropped = 0
+        while len(self._entries) > 1 and excess > 0:
+            excess -= self._drop()
+            dropped += 1
+        return dropped
+
+    def _drop(self) -> int:
+        size = len(self._entries.popleft().raw)
+        self.bytes -= size
+        return size
+
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def encoded(message: Message) -> bytes:
+    """A message as it travels."""
+    return _encode(message)

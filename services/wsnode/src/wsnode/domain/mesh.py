@@ -1,8 +1,8 @@
-"""The mesh of one node: its own log, a cursor for each peer, and what has arrived of the peers' streams.
+"""The mesh of one node: its own log, a cursor for each peer, and what has arrived of the other streams.
 
-Without I/O: every method takes what came in and `now` (monotonic seconds) and returns what follows from it. Push
-(the fast path) is what stands here; positions are those of Scuttlebutt (van Renesse et al., 2008), on which repair
-by pull builds.
+Without I/O: every method takes what came in and `now` (monotonic seconds) and returns what follows from it. Pushing is
+the fast path; what does not come by it is pulled (`streams.py`), by comparing positions as in Scuttlebutt (van Renesse
+et al., "Efficient reconciliation and flow control for anti-entropy protocols", 2008).
 """
 
 from __future__ import annotations
@@ -13,25 +13,17 @@ from typing import NamedTuple
 
 from msgspec import Raw
 
-from wsnode.domain.effects import (
-    Deliver,
-    Effect,
-    Gap,
-    PeerChanged,
-    PeerConnections,
-    PeerForgotten,
-    PeerSnapshot,
-    Request,
-)
-from wsnode.domain.inbox import Inbox
-from wsnode.domain.log import StreamLog
+from wsnode.domain.effects import Effect, PeerChanged, PeerConnections, PeerForgotten, PeerSnapshot, Request
+from wsnode.domain.inbox import Malformed
+from wsnode.domain.log import StreamLog, encoded
 from wsnode.domain.messages import Message, Payload, StreamId, node_of
 from wsnode.domain.peer import Peer, PeerState
-from wsnode.domain.wire import Goodbye, Hello, HelloAnswer, Push, PushAnswer, Snapshot
+from wsnode.domain.streams import Streams
+from wsnode.domain.wire import Goodbye, Hello, HelloAnswer, Pull, Pulled, Push, PushAnswer, Snapshot
 
 
 class UnknownStream(Exception):
-    """A push of a stream whose node has not said hello to this run: it must do so first."""
+    """A push of a stream whose node has not said hello to this run, or a pull of one that nothing is held of."""
 
 
 class SameNode(Exception):
@@ -51,6 +43,7 @@ class MeshLimits:
 
     log_seconds: float = 300.0
     log_bytes: int = 67_108_864
+    """Of all logs together."""
     batch_bytes: int = 262_144
     heartbeat: float = 1.0
     down_after: float = 5.0
@@ -73,25 +66,29 @@ class Mesh:
     ) -> None:
         self.node = node
         self.stream = stream
-        self.log = StreamLog(limits.log_seconds, limits.log_bytes)
+        self.log = StreamLog(limits.log_seconds)
+        self.streams = Streams(stream, max_seconds=limits.log_seconds, patience=limits.heartbeat, uniform=uniform)
         self.peers: dict[str, Peer] = {}
-        self.received = 0
-        self.duplicates = 0
-        self.gaps = 0
+        self.dropped_early = 0
+        """Messages that left the logs for want of room, before their age."""
         self.registry_reachable = True
         self._location = location
         self._address = address
         self._limits = limits
         self._uniform = uniform
         self._snapshot = snapshot
-        self._inboxes: dict[StreamId, Inbox] = {}
+        self._aims: dict[StreamId, int] = {}
+        """What the peers had when they were greeted: a node that joins waits for it."""
 
     # What this node publishes
 
-    def append(self, payload: Payload, now: float) -> Message:
-        """Give a payload the next number of the own stream and put it in the log, from where it goes to every peer."""
-        message = Message(self.log.last + 1, payload)
-        self.log.append(message, now)
+    def append(self, payload: Payload, now: float, at: int) -> Message:
+        """Give a payload the next number of the own stream and put it in the log, from where it goes to every peer.
+
+        `at` is the time of day in milliseconds since the epoch.
+        """
+        message = Message(self.log.last + 1, payload, at)
+        self.log.append(message.seq, encoded(message), now)
         return message
 
     def holders(self, seq: int) -> list[str]:
@@ -104,16 +101,27 @@ class Mesh:
 
     def position(self) -> dict[StreamId, int]:
         """The last number of every stream that has arrived without a break, the own one included."""
-        arrived = {stream: inbox.have for stream, inbox in self._inboxes.items()}
-        return arrived | {self.stream: self.log.last}
+        return {stream: inbox.have for stream, inbox in self.streams.inboxes.items()} | {self.stream: self.log.last}
+
+    def floors(self) -> dict[StreamId, int]:
+        """For every stream the number up to which messages may be missing here, or are no longer held."""
+        logs = {stream: inbox.log for stream, inbox in self.streams.inboxes.items()} | {self.stream: self.log}
+        return {stream: log.oldest - 1 for stream, log in logs.items()}
+
+    def log_bytes(self) -> int:
+        """Bytes in all logs."""
+        return self.log.bytes + sum(inbox.log.bytes for inbox in self.streams.inboxes.values())
 
     def settled(self) -> bool:
         """Whether every peer that is up has acknowledged the whole own stream."""
         return all(peer.cursor >= self.log.last for peer in self.peers.values() if peer.state == "up")
 
-    def greeted_all(self) -> bool:
-        """Whether every peer has been greeted, or has shown that it does not answer."""
-        return all(peer.greeted or peer.tried for peer in self.peers.values())
+    def warm(self) -> bool:
+        """Whether every peer has been greeted or does not answer, and all that they had then has arrived."""
+        if not all(peer.greeted or peer.tried for peer in self.peers.values()):
+            return False
+        position = self.position()
+        return all(position.get(stream, seq) >= seq for stream, seq in self._aims.items())
 
     # Who the peers are
 
@@ -128,8 +136,7 @@ class Mesh:
             peer.member = peer.node in present
 
     def tick(self, now: float) -> list[Effect]:
-        """Let time pass: notice silent peers, forget those that are gone for good, trim the log."""
-        self.log.trim(now)
+        """Let time pass: notice silent peers, forget those that are gone for good, keep the logs in their bounds."""
         effects: list[Effect] = []
         for peer in list(self.peers.values()):
             silence = now - peer.silent_since()
@@ -140,14 +147,31 @@ class Mesh:
                 effects.append(PeerForgotten(peer.node))
                 peer.greeted = False  # when it comes back, a hello brings what its clients amount to
             if not peer.member and (peer.stream is None or silence > self._limits.log_seconds):
-                self._drop(peer)
+                del self.peers[peer.node]
+        self.log.trim(now)
+        self.streams.tick(now, {peer.stream for peer in self.peers.values() if peer.stream is not None})
+        self._bound_logs()
         return effects
+
+    def _bound_logs(self) -> None:
+        excess = self.log_bytes() - self._limits.log_bytes
+        logs = [self.log, *(inbox.log for inbox in self.streams.inboxes.values())]
+        for log in sorted(logs, key=lambda log: log.bytes, reverse=True):
+            if excess <= 0:
+                return
+            before = log.bytes
+            self.dropped_early += log.give_back(excess)
+            excess -= before - log.bytes
 
     # What to send
 
     def due(self, now: float) -> list[Request]:
         """The requests to send now; each must end in `answered` or `failed`."""
-        return [request for peer in self.peers.values() for request in self._due_to(peer, now)]
+        requests = [request for peer in self.peers.values() for request in self._due_to(peer, now)]
+        up = {peer.node: peer for peer in self.peers.values() if peer.state == "up"}
+        living = {peer.stream for peer in up.values() if peer.stream is not None}
+        pulls = self.streams.due(up, living, now)
+        return [*requests, *(Request(node, up[node].address, pull) for node, pull in pulls)]
 
     def _due_to(self, peer: Peer, now: float) -> Iterator[Request]:
         if now < peer.retry_at:
@@ -187,37 +211,55 @@ class Mesh:
         )
 
     def _push(self, after: int, messages: list[Raw]) -> Push:
-        # Only heartbeats carry the counts: they are figures, not messages, and need not be in order with them.
-        connections = {} if messages else self._snapshot().connections
-        return Push(self.stream, self.log.oldest, after, messages, connections)
+        # Only heartbeats carry counts and position: with messages they would come too often to be worth their bytes.
+        if messages:
+            return Push(self.stream, self.log.oldest, after, messages, {}, {})
+        return Push(self.stream, self.log.oldest, after, [], self._snapshot().connections, self.position())
 
     # What came of it
 
-    def answered(self, node: str, answer: HelloAnswer | PushAnswer, now: float) -> list[Effect]:
-        """A peer has answered a hello or a push."""
-        peer = self.peers.get(node)
+    def answered(self, request: Request, answer: HelloAnswer | PushAnswer | Pulled, now: float) -> list[Effect]:
+        """A peer has answered. An answer that no node of ours gives counts as a failure."""
+        peer = self.peers.get(request.node)
+        if isinstance(request.body, Pull):
+            return self._answered_pull(request, request.body, answer, now)
         if peer is None:
             return []
         peer.in_flight -= 1
         peer.tried = True
         if isinstance(answer, HelloAnswer):
-            if answer.node != node:
+            if answer.node != peer.node:
                 return self._failed(peer, f"{peer.address} says that it is {answer.node}", now)
-            effects = self._meet(peer, answer.stream, answer.start, answer.snapshot)
-            peer.acknowledged(answer.position.get(self.stream, self.log.last), now)
-            return [*effects, *self._change(peer, "up", "it answered")]
-        if answer.stream != peer.stream:
+            effects = self._meet(peer, answer.stream, answer.last, answer.snapshot, now)
+            for stream, seq in answer.position.items():
+                self._aims[stream] = max(seq, self._aims.get(stream, 0))
+            return [*effects, *self._heard(peer, answer.position, now)]
+        if not isinstance(answer, PushAnswer) or answer.stream != peer.stream:
             return self._failed(peer, "it has restarted", now, greet=True)
         progress = answer.position.get(self.stream, 0) > peer.cursor
         expected = peer.sent > peer.cursor
-        peer.acknowledged(answer.position.get(self.stream, 0), now)
+        effects = self._heard(peer, answer.position, now)
         if expected and not progress and peer.in_flight == 0:
-            return self._failed(peer, "it answers, but takes no messages", now)
-        return self._change(peer, "up", "it answered")
+            return [*effects, *self._failed(peer, "it answers, but takes no messages", now)]
+        return effects
 
-    def failed(self, node: str, reason: str, now: float, *, greet: bool = False) -> list[Effect]:
-        """A request to a peer has failed; `greet`: it asks for a hello first."""
-        peer = self.peers.get(node)
+    def _answered_pull(
+        self, request: Request, pull: Pull, answer: HelloAnswer | PushAnswer | Pulled, now: float
+    ) -> list[Effect]:
+        if isinstance(answer, Pulled) and answer.stream == pull.stream:
+            try:
+                return self.streams.pulled(request.node, answer, now)
+            except Malformed:
+                pass
+        self.streams.pull_failed(request.node, pull.stream, now)
+        return []
+
+    def failed(self, request: Request, reason: str, now: float, *, greet: bool = False) -> list[Effect]:
+        """A request has failed; `greet`: the peer asks for a hello first."""
+        if isinstance(request.body, Pull):
+            self.streams.pull_failed(request.node, request.body.stream, now)
+            return []
+        peer = self.peers.get(request.node)
         if peer is None:
             return []
         peer.in_flight -= 1
@@ -239,63 +281,73 @@ class Mesh:
             raise SameNode(hello.stream)
         peer = self.peers.setdefault(hello.node, Peer(hello.node, hello.address, first_seen=now))
         peer.address = hello.address
-        snapshot = hello.snapshot
-        effects = self._meet(peer, hello.stream, hello.last, snapshot)
-        peer.acknowledged(hello.position.get(self.stream, self.log.last), now)
+        effects = self._meet(peer, hello.stream, hello.last, hello.snapshot, now)
+        effects += self._heard(peer, hello.position, now)
         peer.retry_at = now
-        effects += self._change(peer, "up", "it said hello")
-        return HelloAnswer(self.node, self.stream, peer.cursor, self.position(), self._snapshot()), effects
+        return HelloAnswer(self.node, self.stream, self.log.last, self.position(), self._snapshot()), effects
 
     def receive_push(self, push: Push, now: float) -> tuple[PushAnswer, list[Effect]]:
         """A peer pushes messages. Raises UnknownStream and Malformed; then nothing has changed."""
-        inbox = self._inboxes.get(push.stream)
-        if inbox is None:
+        node = node_of(push.stream)
+        peer = self.peers.get(node)
+        if peer is None or peer.stream != push.stream:
             raise UnknownStream(push.stream)
-        arrived = inbox.receive(push.after, push.oldest, push.messages)
-        self.duplicates += arrived.duplicates
-        effects: list[Effect] = []
-        if arrived.gap is not None:
-            first, last = arrived.gap
-            self.gaps += last - first + 1
-            effects.append(Gap(push.stream, first, last))
-        if arrived.messages:
-            self.received += len(arrived.messages)
-            effects.append(Deliver(push.stream, arrived.messages))
-        if push.connections or not push.messages:
-            effects.append(PeerConnections(node_of(push.stream), push.connections))
-        if (peer := self.peers.get(node_of(push.stream))) is not None and peer.state != "up":
+        effects = self.streams.pushed(node, push, now)
+        if not push.messages:
+            effects.append(PeerConnections(node, push.connections))
+            self.streams.hear(node, push.position, now)
+        if peer.state != "up":
             peer.retry_at = min(peer.retry_at, now)  # it lives: try it at once
         return PushAnswer(self.stream, self.position()), effects
+
+    def receive_pull(self, pull: Pull) -> Pulled:
+        """A peer asks for messages of any stream. Raises UnknownStream and Malformed."""
+        if pull.after < 0:
+            raise Malformed(f"after is {pull.after}, expected 0 or more")
+        if pull.stream == self.stream:
+            log = self.log
+        elif (inbox := self.streams.inboxes.get(pull.stream)) is not None:
+            log = inbox.log
+        else:
+            raise UnknownStream(pull.stream)
+        entries = log.after(pull.after, self._limits.batch_bytes)
+        after = entries[0].seq - 1 if entries else max(pull.after, log.last)
+        return Pulled(pull.stream, log.oldest, log.last, after, [Raw(entry.raw) for entry in entries])
 
     def receive_goodbye(self, goodbye: Goodbye) -> list[Effect]:
         """A run has ended in order: its node is no peer until it says hello again."""
         peer = self.peers.get(node_of(goodbye.stream))
         if peer is None or peer.stream != goodbye.stream:
             return []
-        self._drop(peer)
+        del self.peers[peer.node]
+        self.streams.lost(peer.node)
         return [PeerForgotten(peer.node), PeerChanged(peer.node, "down", "it said goodbye")]
 
-    def _meet(self, peer: Peer, stream: StreamId, start: int, snapshot: Snapshot) -> list[Effect]:
-        """Learn which run a peer is in, and from where its stream begins here."""
+    def _meet(self, peer: Peer, stream: StreamId, last: int, snapshot: Snapshot, now: float) -> list[Effect]:
+        """Learn which run a peer is in. Its former streams stay: their tail may still be wanted, or missing here."""
         effects: list[Effect] = []
         if peer.stream != stream:
             if peer.stream is not None:
-                self._inboxes.pop(peer.stream, None)
                 effects.append(PeerForgotten(peer.node))
             peer.stream = stream
             peer.cursor = peer.sent = 0
-        if stream not in self._inboxes:
-            self._inboxes[stream] = Inbox(stream, start)
+        self.streams.meet(stream, last, now)
         peer.greeted = True
-        return [*effects, PeerSnapshot(peer.node, snapshot)]
+        return [*effects, PeerSnapshot(peer.node, stream, last, snapshot)]
+
+    def _heard(self, peer: Peer, position: dict[StreamId, int], now: float) -> list[Effect]:
+        """A peer lives, and says what it has: its cursor follows, and what it has more than we is wanted."""
+        peer.acknowledged(position.get(self.stream, 0), now)
+        self.streams.hear(peer.node, position, now)
+        return self._change(peer, "up", "it answers")
 
     def _change(self, peer: Peer, state: PeerState, reason: str) -> list[Effect]:
         if peer.state == state:
             return []
+        if state == "suspect":
+            for other in self.peers.values():
+                other.last_sent = float("-inf")  # whoever has its last messages should hear at once who lacks them
+        if state != "up":
+            self.streams.lost(peer.node)
         peer.state = state
         return [PeerChanged(peer.node, state, reason)]
-
-    def _drop(self, peer: Peer) -> None:
-        del self.peers[peer.node]
-        if peer.stream is not None:
-            self._inboxes.pop(peer.stream, None)

@@ -42,6 +42,8 @@ class Message(Struct, frozen=True, array_like=True):
 
     seq: int
     payload: Payload
+    at: int = 0
+    """When its node accepted it, milliseconds since the epoch by that node's clock."""
 
 
 def stream_id(node_id: str, started_at: float) -> StreamId:

@@ -33,11 +33,11 @@ class Hello(Struct, frozen=True):
 
 
 class HelloAnswer(Struct, frozen=True):
-    """The other node's own announcement; `start` is from where its stream will be pushed to the asker."""
+    """The other node's own announcement."""
 
     node: str
     stream: StreamId
-    start: int
+    last: int
     position: dict[StreamId, int]
     snapshot: Snapshot
 
@@ -51,6 +51,8 @@ class Push(Struct, frozen=True):
     after: int
     messages: list[Raw]
     connections: dict[str, int]
+    position: dict[StreamId, int]
+    """What the sender has of all streams; only heartbeats carry it, as answers do."""
 
 
 class PushAnswer(Struct, frozen=True):
@@ -58,6 +60,23 @@ class PushAnswer(Struct, frozen=True):
 
     stream: StreamId
     position: dict[StreamId, int]
+
+
+class Pull(Struct, frozen=True):
+    """A request for messages of any stream that follow `after`."""
+
+    stream: StreamId
+    after: int
+
+
+class Pulled(Struct, frozen=True):
+    """Messages of a stream that follow `after`, of which the answerer holds `oldest` to `last`."""
+
+    stream: StreamId
+    oldest: int
+    last: int
+    after: int
+    messages: list[Raw]
 
 
 class Goodbye(Struct, frozen=True):

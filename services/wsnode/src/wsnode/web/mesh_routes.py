@@ -10,10 +10,10 @@ from sanic import HTTPResponse, Request, Sanic
 
 from wsmesh.contract import error_answer
 from wsmesh.signature import same
-from wsnode.adapters.mesh_client import CONTENT_TYPE, HELLO_FIRST, PATHS, VERSION_HEADER
+from wsnode.adapters.mesh_client import CONTENT_TYPE, HELLO_FIRST, PATHS, STREAMS_PATH, VERSION_HEADER
 from wsnode.domain.inbox import Malformed
 from wsnode.domain.mesh import SameNode, UnknownStream
-from wsnode.domain.wire import SUPPORTED_VERSIONS, Goodbye, Hello, HelloAnswer, Push, PushAnswer
+from wsnode.domain.wire import SUPPORTED_VERSIONS, Goodbye, Hello, HelloAnswer, Pull, Pulled, Push, PushAnswer
 from wsnode.publishing import ChannelCounts, ChannelQuery
 from wsnode.web.errors import install_error_answers
 
@@ -29,6 +29,10 @@ class MeshEnd(Protocol):
         ...
 
     def receive_push(self, push: Push) -> PushAnswer:
+        """Raises UnknownStream and Malformed."""
+        ...
+
+    def receive_pull(self, pull: Pull) -> Pulled:
         """Raises UnknownStream and Malformed."""
         ...
 
@@ -98,5 +102,16 @@ def mesh_app(
     app.add_route(answers(Hello)(end.receive_hello), PATHS[Hello], methods=["POST"])
     app.add_route(answers(Push)(end.receive_push), PATHS[Push], methods=["POST"])
     app.add_route(answers(Goodbye)(end.receive_goodbye), PATHS[Goodbye], methods=["POST"])
+
+    async def stream(request: Request[Any, Any], stream: str) -> HTTPResponse:
+        after = request.args.get("after", "")
+        if not (after.isascii() and after.isdecimal() and len(after) < 19):
+            return failure(400, "malformed", "after must be a sequence number, 0 or more")
+        try:
+            return HTTPResponse(encode(end.receive_pull(Pull(stream, int(after)))), content_type=CONTENT_TYPE)
+        except UnknownStream:
+            return failure(404, "unknown_stream", f"nothing is held here of the stream {stream}")
+
+    app.add_route(stream, f"{STREAMS_PATH}/<stream:str>", methods=["GET"], unquote=True)
     app.add_route(answers(ChannelQuery)(channel_counts), PATHS[ChannelQuery], methods=["POST"])
     return app
