@@ -55,7 +55,7 @@ $(BIN)/wsmesh-demo:
 
 ##@ Work on it
 
-.PHONY: setup check format unit integration browser test docs clean
+.PHONY: setup check format unit simulate simulation integration browser test docs clean
 setup: ## Install all that development and tests need: .venv, and programs from the system's packages
 	@$(BOOTSTRAP) python dev
 	@$(BOOTSTRAP) system haproxy chromium postgresql node
@@ -82,6 +82,14 @@ unit: ## Run the tests that need no process, network or database (PYTEST_ARGS=â€
 	@$(BOOTSTRAP) python dev
 	$(BIN)/pytest tests/unit -n 2 $(PYTEST_ARGS)
 
+simulate: ## Simulate a failing network: SEEDS=2000 of them, or one with its trace (SEED=42)
+	@$(BOOTSTRAP) python dev
+	$(BIN)/python -m tests.simulation.replay $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),2000))
+
+simulation: ## Test that 2,000 simulated runs keep the promises, and that injected faults are found
+	@$(BOOTSTRAP) python dev
+	$(BIN)/pytest tests/simulation -n 2 $(PYTEST_ARGS)
+
 integration: ## Run the tests with real processes, HAProxy, SQLite, PostgreSQL, pusher and pusher-js
 	@$(MAKE) setup
 	$(BIN)/pytest tests/integration -n 2 --dist loadfile $(PYTEST_ARGS)
@@ -90,7 +98,7 @@ browser: ## Run the tests in headless Chromium; screenshots go to build/screensh
 	@$(MAKE) setup
 	$(BIN)/pytest tests/browser -n 2 $(PYTEST_ARGS)
 
-test: setup check unit integration browser ## Run everything: check, unit, integration, browser
+test: setup check unit simulation integration browser ## Run everything: check, unit, simulation, integration, browser
 
 docs: ## Write the documentation that comes from the code
 	@$(BOOTSTRAP) python dev

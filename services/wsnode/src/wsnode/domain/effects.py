@@ -71,3 +71,5 @@ class Request:
     node: str
     address: str
     body: Hello | Push | Pull | Goodbye
+    number: int = 0
+    """Tells the requests of one mesh apart."""

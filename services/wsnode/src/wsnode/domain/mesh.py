@@ -77,6 +77,7 @@ class Mesh:
         self._limits = limits
         self._uniform = uniform
         self._snapshot = snapshot
+        self._numbers = 0
         self._aims: dict[StreamId, int] = {}
         """What the peers had when they were greeted: a node that joins waits for it."""
 
@@ -177,17 +178,17 @@ class Mesh:
         if now < peer.retry_at:
             return
         if not peer.greeted:
-            if peer.in_flight == 0:
+            if not peer.in_flight:
                 yield self._send(peer, self._hello(), now)
             return
-        while peer.in_flight < self._limits.in_flight and peer.sent < self.log.last:
+        while len(peer.in_flight) < self._limits.in_flight and peer.sent < self.log.last:
             entries = self.log.after(peer.sent, self._limits.batch_bytes)
             push = self._push(entries[0].seq - 1, [Raw(entry.raw) for entry in entries])
             peer.sent = entries[-1].seq
             yield self._send(peer, push, now)
             if peer.failures:  # one probe at a time until it answers again
                 return
-        if peer.in_flight == 0 and now - peer.last_sent >= self._limits.heartbeat:
+        if not peer.in_flight and now - peer.last_sent >= self._limits.heartbeat:
             yield self._send(peer, self._push(peer.sent, []), now)
 
     def farewell(self) -> list[Request]:
@@ -195,9 +196,10 @@ class Mesh:
         return [Request(peer.node, peer.address, Goodbye(self.stream)) for peer in self.peers.values() if peer.greeted]
 
     def _send(self, peer: Peer, body: Hello | Push, now: float) -> Request:
-        peer.in_flight += 1
+        self._numbers += 1
+        peer.in_flight.add(self._numbers)
         peer.last_sent = now
-        return Request(peer.node, peer.address, body)
+        return Request(peer.node, peer.address, body, self._numbers)
 
     def _hello(self) -> Hello:
         return Hello(
@@ -223,9 +225,9 @@ class Mesh:
         peer = self.peers.get(request.node)
         if isinstance(request.body, Pull):
             return self._answered_pull(request, request.body, answer, now)
-        if peer is None:
-            return []
-        peer.in_flight -= 1
+        if peer is None or request.number not in peer.in_flight:
+            return []  # the peer was forgotten and met again meanwhile
+        peer.in_flight.remove(request.number)
         peer.tried = True
         if isinstance(answer, HelloAnswer):
             if answer.node != peer.node:
@@ -239,7 +241,7 @@ class Mesh:
         progress = answer.position.get(self.stream, 0) > peer.cursor
         expected = peer.sent > peer.cursor
         effects = self._heard(peer, answer.position, now)
-        if expected and not progress and peer.in_flight == 0:
+        if expected and not progress and not peer.in_flight:
             return [*effects, *self._failed(peer, "it answers, but takes no messages", now)]
         return effects
 
@@ -260,9 +262,9 @@ class Mesh:
             self.streams.pull_failed(request.node, request.body.stream, now)
             return []
         peer = self.peers.get(request.node)
-        if peer is None:
+        if peer is None or request.number not in peer.in_flight:
             return []
-        peer.in_flight -= 1
+        peer.in_flight.remove(request.number)
         return self._failed(peer, reason, now, greet=greet)
 
     def _failed(self, peer: Peer, reason: str, now: float, *, greet: bool = False) -> list[Effect]:

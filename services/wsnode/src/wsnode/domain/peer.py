@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from wsnode.domain.messages import StreamId
@@ -30,7 +30,8 @@ class Peer:
     """Whether it has been greeted, or has failed to answer, at least once: a joining node waits for that."""
     cursor: int = 0
     sent: int = 0
-    in_flight: int = 0
+    in_flight: set[int] = field(default_factory=set)
+    """The numbers of the requests that have not been answered."""
     last_answer: float = float("-inf")
     last_sent: float = float("-inf")
     retry_at: float = float("-inf")
@@ -45,8 +46,8 @@ class Peer:
         """
         self.last_answer = now
         self.failures = 0
-        self.cursor = seq if self.in_flight == 0 else max(self.cursor, seq)
-        if self.in_flight == 0 or self.sent < self.cursor:
+        self.cursor = seq if not self.in_flight else max(self.cursor, seq)
+        if not self.in_flight or self.sent < self.cursor:
             self.sent = self.cursor
 
     def failed(self, now: float, uniform: Callable[[float, float], float]) -> None:

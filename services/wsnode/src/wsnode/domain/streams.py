@@ -107,7 +107,7 @@ class Streams:
         """The pulls to send now, `(node, pull)`; `living` are the streams whose origin is up, and pushes itself."""
         requests = []
         reachable = set(up)
-        for stream in list(self._lacking):
+        for stream in sorted(self._lacking):  # sorted: a seed must replay a simulation whatever the hash of strings
             inbox = self.inboxes.get(stream)
             if inbox is None or inbox.lacking_since is None:
                 self._lacking.discard(stream)
