@@ -28,7 +28,7 @@ def specs(role: Path) -> dict[str, Any]:
 
 
 def with_table(role: Path) -> str:
-    """The README as it should be: what stands before the table, and the table. Raises ValueError without the heading."""
+    """The README as it should be: what stands before the table, and the table. ValueError without the heading."""
     before, heading, _ = (role / "README.md").read_text(encoding="utf-8").partition(HEADING)
     if not heading:
         raise ValueError(f"roles/{role.name}/README.md: expected the heading `{HEADING.strip()}`, the last one")

@@ -42,7 +42,9 @@ def test_there_are_roles() -> None:
 @pytest.mark.parametrize("role", ROLES)
 def test_specs_and_defaults_name_the_same_variables(role: str) -> None:
     """A variable with a default is in the argument specs, and the other way round."""
-    given = {name: option["default"] for name, option in tables.options(ROOT / "roles" / role).items() if "default" in option}
+    given = {
+        name: option["default"] for name, option in tables.options(ROOT / "roles" / role).items() if "default" in option
+    }
     assert given == defaults(role)
 
 
@@ -85,6 +87,12 @@ def test_the_readme_has_the_table_of_the_specs(role: str) -> None:
 @pytest.mark.parametrize("role", ROLES)
 def test_roles_are_laid_out_alike(role: str) -> None:
     """Each role has its files in the places where all roles have them."""
-    for name in ("tasks/main.yml", "tasks/preflight.yml", "tasks/install.yml", "tasks/configure.yml", "handlers/main.yml"):
+    for name in (
+        "tasks/main.yml",
+        "tasks/preflight.yml",
+        "tasks/install.yml",
+        "tasks/configure.yml",
+        "handlers/main.yml",
+    ):
         assert (ROOT / "roles" / role / name).is_file(), name
     assert (ROOT / "roles" / role / "molecule/default/molecule.yml").is_file()

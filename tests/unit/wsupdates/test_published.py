@@ -6,7 +6,7 @@ import time
 import msgspec
 import pytest
 
-from tests.support.registry import Api, registration
+from tests.support.registry import Api, Clock, registration
 from wsmesh.contract import ClusterConfig, Slots
 from wsupdates.web.services import Services
 
@@ -97,3 +97,19 @@ async def test_health(api: Api) -> None:
     """Both health routes answer without a key."""
     assert (await api("GET", "/healthz", role=None)).json == {"status": "ok"}
     assert (await api("GET", "/readyz", role=None)).json == {"status": "ready"}
+
+
+async def test_prometheus_finds_the_nodes(api: Api, clock: Clock, services: Services) -> None:
+    """http_sd lists each node with its location; one whose lease ran out stays, one that said goodbye goes."""
+    for name in ("n1", "n2"):
+        body = registration(id=name, run=f"{name}~run1", client_address=f"{name}.example:7000")
+        assert (await api("POST", "/api/v1/nodes", role="node", json=body)).status == 200
+    await api("DELETE", "/api/v1/nodes/n2", role="node", params={"run": "n2~run1"})
+    found = [{"targets": ["n1.example:7000"], "labels": {"node": "n1", "location": registration()["location"]}}]
+    assert (await api("GET", "/api/v1/http_sd", role="balancer")).json == found
+    for _ in range(30):  # a sweep that comes late gives the leases more time
+        clock.now += 1
+        await services.membership.sweep()
+    assert (await api("GET", "/api/v1/nodes/n1")).json["state"] == "lost"
+    assert (await api("GET", "/api/v1/http_sd", role="balancer")).json == found
+    assert (await api("GET", "/api/v1/http_sd", role="node")).status == 403

@@ -109,6 +109,7 @@ SLOTS: dict[str, Any] = {
         }
     ],
 }
+TARGETS: list[Any] = [{"targets": ["10.0.0.11:7000"], "labels": {"node": "n1", "location": "berlin"}}]
 NEW_KEY: dict[str, Any] = {"name": "balancer-berlin", "role": "balancer", "expires_days": 365}
 KEY: dict[str, Any] = {
     "id": "9b1f63a0c2de",

@@ -148,7 +148,7 @@ def _describe_answers(operation: Any, endpoint: Endpoint) -> None:
     if endpoint.answer is str:
         media = {endpoint.media: {"schema": _text()}}
     elif endpoint.answer is not None:
-        schema = {"$ref": REF.format(name=endpoint.answer.__name__)}
+        (schema,), _ = msgspec.json.schema_components([endpoint.answer], ref_template=REF)
         media = {endpoint.media: {"schema": schema, "example": endpoint.answer_example}}
     answers[endpoint.status] = Response(media, description="Done.")
     if endpoint.unchanged:

@@ -39,6 +39,18 @@ class NodeView(Node, frozen=True, kw_only=True):
         )
 
 
+class TargetGroup(Struct, frozen=True, kw_only=True):
+    """What Prometheus reads: one node, by its client address, with labels for all its series."""
+
+    targets: list[str]
+    labels: dict[str, str]
+
+    @classmethod
+    def of(cls, member: Member) -> TargetGroup:
+        """The node as a target."""
+        return cls(targets=[member.client_address], labels={"node": member.id, "location": member.location})
+
+
 class NodeList(Struct, frozen=True, kw_only=True):
     """All nodes by slot, gone ones too."""
 

@@ -9,7 +9,7 @@ from sanic import HTTPResponse
 from wsmesh.contract import ClusterConfig, Slots
 from wsupdates.web import bodies, examples, metrics
 from wsupdates.web.endpoint import Call, Endpoint, Parameter, answer, encoded
-from wsupdates.web.shapes import Health
+from wsupdates.web.shapes import Health, TargetGroup
 
 MAX_WAIT = 60
 NOT_MODIFIED = 304
@@ -25,6 +25,13 @@ async def get_config(call: Call) -> HTTPResponse:
 async def get_slots(call: Call) -> HTTPResponse:
     """All that a balancer needs."""
     return await _published(call, "slots")
+
+
+async def http_sd(call: Call) -> HTTPResponse:
+    """What Prometheus watches. Lost nodes stay, so that somebody is told; one that said goodbye is not missed."""
+    published = call.services.published
+    await published.refresh()
+    return answer([TargetGroup.of(member) for member in published.members.values() if member.state != "left"])
 
 
 async def healthz(_: Call) -> HTTPResponse:
@@ -92,6 +99,16 @@ ENDPOINTS = (
         parameters=WAITING,
         unchanged=True,
         answer_example=examples.SLOTS,
+    ),
+    Endpoint(
+        "GET",
+        "/api/v1/http_sd",
+        http_sd,
+        "The nodes as Prometheus finds them (http_sd_configs): ready, draining and lost ones, not those that left.",
+        "configuration",
+        ("balancer", "admin"),
+        answer=list[TargetGroup],
+        answer_example=examples.TARGETS,
     ),
     Endpoint("GET", "/healthz", healthz, "The process lives.", "state", answer=Health, answer_example={"status": "ok"}),
     Endpoint(
