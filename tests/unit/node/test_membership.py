@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from tests.support.registry import Api, in_process
 from tests.support.waiting import until
 from wsmesh.contract import ClusterConfig, Figures, Registration
-from wsnode.adapters.registry_client import RegistryClient
+from wsnode.adapters.registry_client import RegistryClient, RegistryUnreachable
 from wsnode.adapters.state_dir import StateDir
 from wsnode.membership import Membership
 from wsupdates import app as registry_app
@@ -120,16 +121,42 @@ async def test_a_first_start_without_the_registry_waits(tmp_path: Path) -> None:
         assert n1.configs == []
 
 
+async def test_an_outage_of_the_registry_is_logged_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the registry stays away, each problem is logged once and not at every attempt."""
+    monkeypatch.setattr("wsnode.membership.RETRY_MOST", 0.02)
+    with capture_logs() as entries:
+        async with node("http://127.0.0.1:1", "k" * 24, tmp_path / "n1") as n1:
+            asked = 0
+
+            async def request(*_: Any, **__: Any) -> None:
+                nonlocal asked
+                asked += 1
+                raise RegistryUnreachable("config away" if asked % 2 else "nodes away")
+
+            monkeypatch.setattr(n1.membership._registry, "_request", request)
+            await until(lambda: asked >= 10)
+    told = [
+        entry["problem"] for entry in entries if entry["event"] == "registry_unreachable" and "away" in entry["problem"]
+    ]
+    assert sorted(told) == ["config away", "nodes away"]
+
+
 async def test_a_second_process_with_the_same_id_is_refused(tmp_path: Path) -> None:
-    """Another live run of the same node id elsewhere is told that the id is in use, and does not enter."""
+    """Another live run of the same node id is told so, and gets no peers to greet until the other has gone."""
     async with registry(tmp_path) as api:
         key = api.keys["node"]
-        async with node(api.url, key, tmp_path / "one") as first:
+        async with AsyncExitStack() as one:
+            first = await one.enter_async_context(node(api.url, key, tmp_path / "one"))
             await asyncio.wait_for(first.membership.entered.wait(), 5)
             async with node(api.url, key, tmp_path / "two", run="n1~run2") as second:
                 await until(lambda: second.membership.refused is not None)
                 assert "n1" in str(second.membership.refused)
-                assert not second.membership.entered.is_set()
+                await until(lambda: second.membership.reachable)
+                assert second.configs == []
+                await one.aclose()
+                await api("DELETE", "/api/v1/nodes/n1?run=n1~run1")
+                await asyncio.wait_for(second.membership.entered.wait(), 5)
+                assert [member.id for member in second.configs[-1].nodes] == ["n1"]
 
 
 async def test_a_restart_after_a_kill_takes_its_lease_over(tmp_path: Path) -> None:

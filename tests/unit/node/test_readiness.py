@@ -36,6 +36,10 @@ def test_a_node_in_good_order_is_ready() -> None:
         ),
         ({"refused": "n1 is taken"}, "refused: the registry does not take this node: n1 is taken"),
         (
+            {"refused": "n1 is taken", "configured": False},
+            "refused: the registry does not take this node: n1 is taken",
+        ),
+        (
             {"peers_up": 0, "registry_reachable": False},
             "isolated: none of 2 peers answers, nor does the registry",
         ),

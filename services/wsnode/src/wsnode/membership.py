@@ -58,6 +58,8 @@ class Membership:
         self._random = random
         self._from_disk = False
         self._registered = False
+        self._admitted = asyncio.Event()
+        self._told: set[str] = set()
         self._entry: int | None = None
         self._wake = asyncio.Event()
 
@@ -102,6 +104,10 @@ class Membership:
             self._answered()
             if config is not None:
                 self._from_disk = False
+                if not self.configured.is_set():
+                    # Of two runs with one node id, the one that is refused must not greet the peers: they would take
+                    # it for the other one, restarted.
+                    await self._admitted.wait()
                 self._use(config)
                 await asyncio.to_thread(self._state_dir.keep_config, config)
 
@@ -144,6 +150,7 @@ class Membership:
             self._state_dir.keep_run(me.run)
             self._registered = True
             self.refused = None
+            self._admitted.set()
             self._entry = lease.generation
             self._check_entered()
             log.info("registered", slot=lease.slot, generation=lease.generation)
@@ -164,9 +171,11 @@ class Membership:
         if not self.reachable:
             log.info("registry_reachable")
         self.reachable, self.problem = True, ""
+        self._told.clear()
 
     def _missed(self, problem: str) -> None:
-        if self.reachable or not self.problem or self.problem != problem:
+        if problem not in self._told:
+            self._told.add(problem)
             log.warning("registry_unreachable", problem=problem)
         self.reachable, self.problem = False, problem
         if self.configured.is_set():

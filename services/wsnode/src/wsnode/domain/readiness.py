@@ -29,7 +29,9 @@ def reasons_against(now: Situation) -> list[str]:
     if now.refused is not None:
         reasons.append(f"refused: the registry does not take this node: {now.refused}")
     if not now.configured:
-        reasons.append(f"no configuration: none on the disk, and {now.registry_problem or 'the registry has none yet'}")
+        if now.refused is None:
+            missing = now.registry_problem or "the registry has none yet"
+            reasons.append(f"no configuration: none on the disk, and {missing}")
     elif not now.joined:
         reasons.append("joining: not all peers have been greeted yet")
     elif now.peers_expected and not now.peers_up and not now.registry_reachable:
