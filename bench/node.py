@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -14,6 +15,7 @@ from sanic import Sanic
 from wsmesh.contract import App
 from wsmesh.serving import Listener, bind
 from wsnode.domain.directory import Directory
+from wsnode.domain.history import History
 from wsnode.domain.hub import Hub
 from wsnode.settings import NodeSettings
 from wsnode.web.client_protocol import add_client_routes
@@ -33,7 +35,15 @@ async def serving() -> AsyncIterator[tuple[Clients, int]]:
     given = {"node_id": "bench", "cluster_key": "b" * 24, "ws_updates_url": "http://127.0.0.1:1"}
     settings = NodeSettings.model_validate(given | {"ws_updates_key": "b" * 24})
     now = asyncio.get_running_loop().time
-    clients = Clients(Hub("bench", Directory([APP])), settings, announce=lambda _: None, now=now)
+    hub = Hub(
+        "bench~1",
+        Directory([APP]),
+        History(300, 134_217_728),
+        position=lambda: {"bench~1": 0},
+        floors=dict,
+        time_of_day=time.time,
+    )
+    clients = Clients(hub, settings, announce=lambda _: None, now=now)
     clients.ready = True
     app: Sanic[Any, Any] = Sanic("bench", configure_logging=False)
     app.config.update(TOUCHUP=False, AUTO_EXTEND=False)

@@ -29,11 +29,11 @@ def test_each_publish_is_settled_once_with_its_holders() -> None:
     """A waiting publish learns who holds its message, and only once."""
     told: list[list[str]] = []
     table = Acknowledgements()
-    table.wait(Waiting(5, 1, told.append))
-    table.check(lambda seq: ["b"] if seq <= 4 else [], up=["b"])
+    table.wait(Waiting("a~1", 5, 1, told.append))
+    table.check(lambda stream, seq: ["b"] if seq <= 4 else [], up=["b"])
     assert told == []
-    table.check(lambda seq: ["b"], up=["b"])
-    table.check(lambda seq: ["b", "c"], up=["b", "c"])
+    table.check(lambda stream, seq: ["b"], up=["b"])
+    table.check(lambda stream, seq: ["b", "c"], up=["b", "c"])
     assert told == [["b"]]
     assert len(table) == 0
 
@@ -42,10 +42,10 @@ def test_a_publish_that_gave_up_is_not_settled() -> None:
     """After its time has run out a publish hears nothing more."""
     told: list[list[str]] = []
     table = Acknowledgements()
-    waiting = Waiting(1, 1, told.append)
+    waiting = Waiting("a~1", 1, 1, told.append)
     table.wait(waiting)
     table.give_up(waiting)
-    table.check(lambda seq: ["b"], up=["b"])
+    table.check(lambda stream, seq: ["b"], up=["b"])
     assert told == []
 
 
@@ -53,8 +53,8 @@ def test_all_is_settled_when_the_missing_peer_goes_down() -> None:
     """Who waits for all does not wait for a node that has gone down meanwhile."""
     told: list[list[str]] = []
     table = Acknowledgements()
-    table.wait(Waiting(1, "all", told.append))
-    table.check(lambda seq: ["b"], up=["b", "c"])
+    table.wait(Waiting("a~1", 1, "all", told.append))
+    table.check(lambda stream, seq: ["b"], up=["b", "c"])
     assert told == []
-    table.check(lambda seq: ["b"], up=["b"])
+    table.check(lambda stream, seq: ["b"], up=["b"])
     assert told == [["b"]]

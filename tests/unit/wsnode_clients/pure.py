@@ -9,6 +9,7 @@ from wsmesh.contract import App, ChannelRule
 from wsnode.domain.close_codes import Close
 from wsnode.domain.directory import Directory
 from wsnode.domain.frames import payload_of
+from wsnode.domain.history import History
 from wsnode.domain.hub import Effects, Hub
 from wsnode.domain.messages import Event, Message, Payload
 from wsnode.domain.session import Reply, Session
@@ -22,9 +23,35 @@ APP = App(
 SOCKET = "123.456"
 
 
-def make_hub(*apps: App, node: str = "n1") -> Hub:
-    """A hub that knows these apps, or APP."""
-    return Hub(node, Directory(apps or (APP,)))
+STREAM = "n1~a"
+"""The stream of the node `n1`."""
+
+
+class PureHub(Hub):
+    """A hub that the test tells how far the streams are, and what time of day it is."""
+
+    def __init__(self, *apps: App, max_seconds: float = 300, max_bytes: int = 1_000_000) -> None:
+        self.known = {STREAM: 0}
+        self.floors: dict[str, int] = {}
+        self.time_of_day = 1_000_000.0
+        super().__init__(
+            STREAM,
+            Directory(apps or (APP,)),
+            History(max_seconds, max_bytes),
+            position=lambda: dict(self.known),
+            floors=lambda: self.floors,
+            time_of_day=lambda: self.time_of_day,
+        )
+
+    def deliver(self, stream: str, message: Message, now: float) -> Effects:
+        """As the mesh does it: the position comes first."""
+        self.known[stream] = message.seq
+        return super().deliver(stream, message, now)
+
+
+def make_hub(*apps: App, **options: Any) -> PureHub:
+    """A hub of `n1` that knows these apps, or APP."""
+    return PureHub(*apps, **options)
 
 
 def make_session(hub: Hub, *, app: App = APP, socket_id: str = SOCKET, rate: float = 1000) -> Session:
@@ -43,7 +70,7 @@ def said(session: Session, event: str, data: object = None, now: float = 0) -> l
 
 def answers(reply: Reply) -> list[Any]:
     """The messages of a reply, as JSON."""
-    return [json.loads(payload_of(frame)) for frame in reply.frames]
+    return [json.loads(payload_of(frame)) for frame in [*reply.frames, *reply.missed]]
 
 
 def subscribed(session: Session, *channels: str, now: float = 0) -> None:
@@ -62,14 +89,16 @@ def error(message: str, code: int | None = None) -> dict[str, Any]:
     return {"event": "pusher:error", "data": {"code": code, "message": message}}
 
 
-def deliver(hub: Hub, payload: Payload, *, seq: int = 1, stream: str = "n1~a", now: float = 0) -> Effects:
-    """Let the hub take a message."""
-    return hub.deliver(stream, Message(seq, payload), now)
+def deliver(
+    hub: Hub, payload: Payload, *, seq: int | None = None, stream: str = STREAM, now: float = 0, at: int = 0
+) -> Effects:
+    """Let the hub take a message, the next one of its stream if `seq` does not say which."""
+    return hub.deliver(stream, Message(hub._position().get(stream, 0) + 1 if seq is None else seq, payload, at), now)
 
 
-def event(*channels: str, data: str = "{}", name: str = "news", exclude: str | None = None) -> Event:
+def event(*channels: str, data: str = "{}", name: str = "news", **more: Any) -> Event:
     """An event of APP."""
-    return Event(app=APP.id, channels=list(channels), name=name, data=data, exclude=exclude)
+    return Event(app=APP.id, channels=list(channels), name=name, data=data, **more)
 
 
 def written(effects: Effects) -> list[tuple[Any, set[str]]]:

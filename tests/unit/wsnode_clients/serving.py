@@ -18,6 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from wsmesh.contract import App, AppLimits
 from wsmesh.serving import Listener, bind
 from wsnode.domain.directory import Directory
+from wsnode.domain.history import History
 from wsnode.domain.hub import Hub
 from wsnode.domain.messages import Event, Message, Payload
 from wsnode.settings import NodeSettings
@@ -50,6 +51,9 @@ class Node:
     scheme: str = "ws"
     seq: int = 0
     published: list[Payload] = field(default_factory=list)
+    position: dict[str, int] = field(default_factory=dict)
+    """What has come of other nodes' streams."""
+    floors: dict[str, int] = field(default_factory=dict)
 
     def publish(self, payload: Payload) -> str:
         """Append to the own stream, and deliver."""
@@ -57,6 +61,11 @@ class Node:
         self.published.append(payload)
         self.clients.deliver(STREAM, Message(self.seq, payload))
         return f"{STREAM}:{self.seq}"
+
+    def arrive(self, stream: str, payload: Payload) -> None:
+        """Take the next message of another node's stream."""
+        self.position[stream] = self.position.get(stream, 0) + 1
+        self.clients.deliver(stream, Message(self.position[stream], payload))
 
     def event(self, channel: str, data: str = "{}", name: str = "news", **more: Any) -> str:
         """Publish an event to one channel of the app."""
@@ -110,7 +119,14 @@ async def serve(
     **changed: Any,
 ) -> AsyncIterator[Node]:
     """Serve clients of `apps` (of APP by default) until the end of the block."""
-    hub = Hub("n1", Directory(apps or (APP,)))
+    hub = Hub(
+        STREAM,
+        Directory(apps or (APP,)),
+        History(300, 10_000_000),
+        position=lambda: node.position | {STREAM: node.seq},
+        floors=lambda: node.floors,
+        time_of_day=time.time,
+    )
     clients = Clients(hub, settings(**changed), announce=lambda payload: node.publish(payload), now=now)
     clients.ready = True
     app: Sanic[Any, Any] = Sanic(f"clients-{next(_names)}", configure_logging=False)

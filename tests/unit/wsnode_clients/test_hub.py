@@ -6,6 +6,7 @@ import pytest
 
 from tests.unit.wsnode_clients.pure import (
     APP,
+    STREAM,
     closes,
     deliver,
     event,
@@ -20,7 +21,7 @@ from wsmesh.contract import App, AppLimits, ChannelRule
 from wsmesh.signature import user_auth
 from wsnode.domain import close_codes
 from wsnode.domain.directory import Directory
-from wsnode.domain.last_events import LastEvents
+from wsnode.domain.last_events import Last, LastEvents
 from wsnode.domain.messages import SubscriptionCount, Terminate
 
 
@@ -64,7 +65,7 @@ def test_a_session_that_left_gets_nothing() -> None:
     hub = make_hub()
     session = make_session(hub)
     subscribed(session, "a", "cache-b")
-    hub.signed_in(session, "u1")
+    hub.signed_in(session, "u1", 0)
     hub.remove(session, 0)
     assert written(deliver(hub, event("a", "cache-b"))) == []
     assert closes(deliver(hub, Terminate(app=APP.id, user="u1"))) == []
@@ -115,7 +116,7 @@ def test_last_events_are_bounded(limits: tuple[int, int], kept: list[str]) -> No
     """Beyond the number or the bytes, the events unused for longest go; one that never fits is not kept."""
     last = LastEvents(*limits)
     for channel in "abc":
-        last.put(channel, b"x" * 10)
+        last.put(channel, Last(b"x" * 10, STREAM, 1, 0))
     assert [channel for channel in "abc" if last.get(channel)] == kept
     assert last.bytes == 10 * len(kept)
 
@@ -123,12 +124,35 @@ def test_last_events_are_bounded(limits: tuple[int, int], kept: list[str]) -> No
 def test_a_last_event_in_use_stays() -> None:
     """Reading and replacing an event keep it from being the one that goes."""
     last = LastEvents(max_events=2)
-    last.put("a", b"1")
-    last.put("b", b"2")
+    last.put("a", Last(b"1", STREAM, 1, 0))
+    last.put("b", Last(b"2", STREAM, 2, 0))
     last.get("a")
-    last.put("c", b"33")
-    last.put("a", b"4444")
-    assert (last.get("a"), last.get("b"), last.get("c"), last.bytes, len(last)) == (b"4444", None, b"33", 6, 2)
+    last.put("c", Last(b"33", STREAM, 3, 0))
+    last.put("a", Last(b"4444", STREAM, 4, 0))
+    kept = [(each := last.get(channel)) and each.frame for channel in "abc"]
+    assert (kept, last.bytes, len(last)) == ([b"4444", None, b"33"], 6, 2)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kept"),
+    [
+        (("n1~a", 1, 5), ("n2~b", 9, 6), "second"),
+        (("n1~a", 9, 6), ("n2~b", 1, 5), "first"),
+        (("n1~a", 1, 5), ("n2~b", 1, 5), "second"),
+        (("n2~b", 1, 5), ("n1~a", 1, 5), "first"),
+        (("n1~a", 1, 6), ("n1~a", 2, 5), "second"),
+    ],
+)
+def test_the_later_of_two_events_is_the_last_one(
+    first: tuple[str, int, int], second: tuple[str, int, int], kept: str
+) -> None:
+    """By the time at their origins, so that all nodes keep the same one; within a stream by number."""
+    last = LastEvents()
+    last.put("a", Last(b"first", *first))
+    last.put("a", Last(b"second", *second))
+    there = last.get("a")
+    assert there is not None
+    assert there.frame == kept.encode()
 
 
 def changed(**fields: object) -> App:

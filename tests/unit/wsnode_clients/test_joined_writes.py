@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from tests.unit.wsnode_clients.pure import make_hub
 from tests.unit.wsnode_clients.serving import APP, settings
-from wsnode.domain.directory import Directory
-from wsnode.domain.hub import Hub
 from wsnode.domain.messages import Event, Message
 from wsnode.web.clients import FLUSH_BYTES, Clients
 from wsnode.web.connection import Connection, server_protocol
@@ -41,7 +40,7 @@ def connected(clients: Clients, *channels: str) -> Transport:
 
 
 def make_clients() -> Clients:
-    clients = Clients(Hub("n1", Directory([APP])), settings(), announce=lambda _: None, now=lambda: 0.0)
+    clients = Clients(make_hub(APP), settings(), announce=lambda _: None, now=lambda: 0.0)
     clients.ready = True
     return clients
 

@@ -53,7 +53,13 @@ class Mesh:
 
     async def publish(self, payload: Payload, acks: object) -> Published:
         """Deliver here; every peer that answers holds the message at once."""
-        identity = self.node.publish(payload)
+        return await self._held(self.node.publish(payload), acks)
+
+    async def acknowledged(self, stream: str, seq: int, acks: object) -> Published:
+        """Every peer that answers holds every message."""
+        return await self._held(f"{stream}:{seq}", acks)
+
+    async def _held(self, identity: str, acks: object) -> Published:
         self.acks.append(acks)
         await asyncio.sleep(0)
         held = [name for name, counts in self.peers.items() if counts is not None]
@@ -188,7 +194,10 @@ async def test_too_few_acknowledgements() -> None:
     async with api() as a:
         a.mesh.peers = {"n2": {}}
         event = {"name": "a", "channel": "b", "data": "c", "acks": 3}
-        text = "n1~abc:1 is held by 1 other nodes, 3 were asked for; it is on its way, and may be sent again"
+        text = (
+            "n1~abc:1 is held by 1 other nodes, 3 were asked for; it is on its way; "
+            "sent again it makes a second one, unless both carry the same X-Idempotency-Key"
+        )
         assert await a.call("POST", "/apps/1/events", event) == (503, failure("insufficient_acks", text))
         batch = {"batch": [event, event | {"acks": 0}]}
         status, answer = await a.call("POST", "/apps/1/batch_events", batch)

@@ -28,7 +28,7 @@ from wsmesh.signature import channel_auth, user_auth
 from wsnode.domain import close_codes
 from wsnode.domain.close_codes import Close
 from wsnode.domain.directory import Directory
-from wsnode.domain.session import MAX_USER_ID, new_socket_id
+from wsnode.domain.session import MAX_USER_ID, Reply, new_socket_id
 
 BACKEND = pusher.Pusher(app_id="1", key=APP.key, secret=APP.secret, encryption_master_key_base64="A" * 43 + "=")
 
@@ -276,7 +276,7 @@ def test_a_wrong_signin_ends_the_connection(auth: str) -> None:
     """A wrong signature of a user closes with 4009, so that the client does not come back with it."""
     session = make_session(make_hub())
     reply = session.received(json.dumps({"event": "pusher:signin", "data": signin('{"id":"u1"}', auth)}), 0)
-    assert reply == ([], Close(4009, "The signature of pusher:signin is wrong"))
+    assert reply == Reply([], Close(4009, "The signature of pusher:signin is wrong"))
     assert session.user is None
 
 
@@ -313,7 +313,7 @@ def test_a_session_whose_app_is_gone_ends() -> None:
     hub = make_hub()
     session = make_session(hub)
     hub.apply(Directory([]), 0)
-    assert session.received('{"event":"pusher:ping"}', 0) == ([], close_codes.UNKNOWN_APP)
+    assert session.received('{"event":"pusher:ping"}', 0) == Reply([], close_codes.UNKNOWN_APP)
 
 
 def test_socket_ids_have_pushers_form() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.unit.wsnode_clients.pure import APP, deliver, event, make_hub, make_session, said, subscribed, written
 from wsnode.domain.hub import Effects, Hub
-from wsnode.domain.messages import SubscriptionCount
+from wsnode.domain.messages import SubscriptionCount, node_of
 
 CHANNEL = "counted-a"
 
@@ -23,6 +23,12 @@ def loop_back(hub: Hub, now: float = 0) -> list[str]:
     """Publish what the hub announces on the own stream, which brings it back to the hub."""
     waiting, hub.counts.announcements[:] = list(hub.counts.announcements), []
     return [data for one in waiting for data in told(deliver(hub, one, now=now))]
+
+
+def met(hub: Hub, *streams: str) -> None:
+    """Other nodes said that these are their streams, and that they have no subscribers."""
+    for stream in streams:
+        hub.replace_node(node_of(stream), stream, 0, {}, [], 0)
 
 
 def join(hub: Hub, number: int, now: float = 0) -> None:
@@ -66,6 +72,7 @@ def test_only_channels_with_the_rule_are_counted() -> None:
 def test_the_number_is_that_of_all_nodes() -> None:
     """Numbers of other nodes are added; a node that is forgotten takes its own away."""
     hub = make_hub()
+    met(hub, "n2~b", "n3~c")
     join(hub, 1)
     loop_back(hub)
     assert told(deliver(hub, count(4), stream="n2~b")) == ['{"subscription_count":5}']
@@ -79,6 +86,7 @@ def test_the_number_is_that_of_all_nodes() -> None:
 def test_a_new_peer_gets_this_nodes_numbers_alone() -> None:
     """The snapshot for a peer holds what this node announced, not what others did."""
     hub = make_hub()
+    met(hub, "n2~b")
     join(hub, 2)
     loop_back(hub)
     deliver(hub, count(4), stream="n2~b")
@@ -89,16 +97,18 @@ def test_a_new_peer_gets_this_nodes_numbers_alone() -> None:
 def test_a_peers_snapshot_replaces_what_was_known_of_it() -> None:
     """What a peer no longer counts is gone, what it counts now is known, and subscribers hear the sum once."""
     hub = make_hub()
+    met(hub, "n2~b", "n3~c")
     join(hub, 1)
     loop_back(hub)
     deliver(hub, count(4), stream="n2~b")
-    assert told(hub.replace_node("n2", {}, [count(6)], 0))[-1:] == ['{"subscription_count":7}']
-    assert told(hub.replace_node("n2", {}, [], 0)) == ['{"subscription_count":1}']
+    assert told(hub.replace_node("n2", "n2~b", 5, {}, [count(6)], 0))[-1:] == ['{"subscription_count":7}']
+    assert told(hub.replace_node("n2", "n2~b", 6, {}, [], 0)) == ['{"subscription_count":1}']
 
 
 def test_above_a_hundred_the_number_is_told_every_five_seconds() -> None:
     """With many subscribers a change waits for the tick, on the sending and on the receiving side."""
     hub = make_hub()
+    met(hub, "n2~b")
     join(hub, 100)
     assert loop_back(hub)[-1] == '{"subscription_count":100}'
     join(hub, 1, now=10)
@@ -133,3 +143,31 @@ def test_counting_does_not_disturb_events() -> None:
     hub = make_hub()
     join(hub, 1)
     assert [message["event"] for message, _ in written(deliver(hub, event(CHANNEL)))] == ["news"]
+
+
+def test_only_the_present_run_of_a_node_counts() -> None:
+    """Numbers of former streams, of unknown nodes, and those that a snapshot holds already are ignored."""
+    hub = make_hub()
+    join(hub, 1)
+    loop_back(hub)
+    assert told(deliver(hub, count(4), stream="n2~b", seq=1)) == []
+    hub.replace_node("n2", "n2~b", 5, {}, [count(2)], 0)
+    assert told(deliver(hub, count(9), stream="n2~b", seq=5)) == []
+    assert told(deliver(hub, count(9), stream="n2~a", seq=50)) == []
+    assert told(deliver(hub, count(9), stream="n1~0", seq=50)) == []
+    assert hub.counts.total((APP.id, CHANNEL)) == 3
+    assert told(deliver(hub, count(3), stream="n2~b", seq=6)) == ['{"subscription_count":4}']
+    hub.forget_node("n2", 0)
+    assert told(deliver(hub, count(9), stream="n2~b", seq=7)) == []
+    hub.replace_node("n2", "n2~c", 0, {}, [], 0)
+    assert told(deliver(hub, count(9), stream="n2~b", seq=8)) == []
+    assert told(deliver(hub, count(1), stream="n2~c", seq=1)) == ['{"subscription_count":2}']
+
+
+def test_a_snapshot_that_comes_late_does_not_undo_what_followed_it() -> None:
+    """A snapshot older than a number that was taken already changes no numbers."""
+    hub = make_hub()
+    met(hub, "n2~b")
+    deliver(hub, count(4), stream="n2~b", seq=3)
+    hub.replace_node("n2", "n2~b", 2, {}, [count(1)], 0)
+    assert hub.counts.total((APP.id, CHANNEL)) == 4

@@ -19,6 +19,7 @@ from wsnode.adapters.registry_client import RegistryClient
 from wsnode.adapters.state_dir import StateDir
 from wsnode.domain.directory import Directory
 from wsnode.domain.effects import Deliver, Effect, PeerConnections, PeerForgotten, PeerSnapshot
+from wsnode.domain.history import History
 from wsnode.domain.hub import Hub
 from wsnode.domain.mesh import Member, Mesh, MeshLimits
 from wsnode.domain.messages import stream_id
@@ -96,7 +97,14 @@ class NodeApp:
         self._state_dir = StateDir(settings.state_dir)
         stream = stream_id(settings.node_id, time.time())
 
-        self._hub = Hub(settings.node_id, Directory([]))
+        self._hub = Hub(
+            stream,
+            Directory([]),
+            History(settings.stream_log_seconds, settings.history_bytes),
+            position=lambda: self._mesh.position(),
+            floors=lambda: self._mesh.floors(),
+            time_of_day=time.time,
+        )
         self._clients = Clients(self._hub, settings, announce=lambda count: self._service.announce(count), now=clock)
         self._mesh = Mesh(
             node=settings.node_id,
@@ -266,7 +274,8 @@ class NodeApp:
                 with self._fan_out.time():
                     self._clients.deliver(effect.stream, message)
         elif isinstance(effect, PeerSnapshot):
-            self._clients.learn(effect.node, effect.snapshot.connections, effect.snapshot.counts)
+            snapshot = effect.snapshot
+            self._clients.learn(effect.node, effect.stream, effect.seq, snapshot.connections, snapshot.counts)
         elif isinstance(effect, PeerConnections):
             self._hub.set_remote_connections(effect.node, effect.connections)
         elif isinstance(effect, PeerForgotten):

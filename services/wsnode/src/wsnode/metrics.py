@@ -54,6 +54,14 @@ class NodeCollector(Collector):
         yield _counter("wsmesh_connections_opened", "Clients that were let in", clients.opened)
         yield _counter("wsmesh_client_messages_in", "Messages that clients sent", clients.messages_in)
         yield _counter("wsmesh_client_messages_out", "Events written to clients", clients.messages_out)
+        yield _counter("wsmesh_events_replayed", "Missed events that clients got when they resumed", clients.replayed)
+        yield _counter("wsmesh_events_repeated", "Events dropped for their idempotency key", clients.hub.repeated)
+        yield _gauge("wsmesh_history_bytes", "Bytes in the history of all channels", clients.hub.history.bytes)
+        yield _counter(
+            "wsmesh_history_dropped",
+            "Events that left the history early, for lack of room",
+            clients.hub.history.dropped,
+        )
         yield _counter("wsmesh_pings", "Pings to silent clients", clients.pings)
         yield _counter("wsmesh_slow_clients_closed", "Clients closed since they did not read", clients.slow)
         refused = CounterMetricFamily("wsmesh_connections_refused", "Clients turned away, by code", labels=["code"])

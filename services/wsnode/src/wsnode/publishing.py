@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,8 +14,10 @@ from wsmesh.contract import App
 from wsnode.domain.authorisation import Request, authorise
 from wsnode.domain.frames import payload_of
 from wsnode.domain.hub import Hub
-from wsnode.domain.messages import Payload, Terminate
+from wsnode.domain.keys import Known, digest
+from wsnode.domain.messages import Event, Payload, StreamId, Terminate
 from wsnode.domain.publish_bodies import (
+    KEY_HEADER,
     Acks,
     BatchBody,
     EventBody,
@@ -23,6 +25,7 @@ from wsnode.domain.publish_bodies import (
     check_acks,
     check_batch,
     check_channel,
+    check_key,
     check_user,
     decode,
     event_of,
@@ -74,6 +77,10 @@ class Stream(Protocol):
         """
         ...
 
+    async def acknowledged(self, stream: StreamId, seq: int, acks: Acks | None) -> Published:
+        """Wait until `acks` other nodes hold a message that is here, of any stream. Raises InsufficientAcks."""
+        ...
+
 
 class Cluster(Protocol):
     """The other nodes."""
@@ -115,26 +122,30 @@ class Publishing:
             raise Refused(404, "unknown_app", "there is no app with this auth_key")
         return app.id
 
-    async def event(self, app: App, body: bytes, acks: str | None) -> Answer:
-        """Publish one event."""
+    async def event(self, app: App, body: bytes, acks: str | None, key: str | None = None) -> Answer:
+        """Publish one event; if one with the same idempotency key is here already, answer as for that."""
         self._take(app)
+        check_key(key)
         event = decode(body, EventBody)
-        return await self._publish(app, [event], event.acks if event.acks is not None else acks_in_query(acks))
+        wanted = event.acks if event.acks is not None else acks_in_query(acks)
+        return await self._publish(app, [event], wanted, [key])
 
-    async def batch(self, app: App, body: bytes, acks: str | None) -> Answer:
-        """Publish several events, in order."""
+    async def batch(self, app: App, body: bytes, acks: str | None, key: str | None = None) -> Answer:
+        """Publish several events, in order; each has a key of its own, made of the request's and its place."""
         self._take(app)
+        check_key(key)
         batch = decode(body, BatchBody)
         check_batch(batch)
         check_acks(batch.acks)
         wanted = batch.acks if batch.acks is not None else acks_in_query(acks)
-        return await self._publish(app, batch.batch, wanted, in_batch=True)
+        keys = [None if key is None else f"{key}\n{number}" for number in range(len(batch.batch))]
+        return await self._publish(app, batch.batch, wanted, keys, in_batch=True)
 
     async def terminate(self, app: App, user: str, acks: str | None) -> Answer:
         """End the connections of a user on all nodes."""
         self._take(app)
         check_user(user)
-        [done] = await self._all([(Terminate(app=app.id, user=user), acks_in_query(acks))])
+        [done] = await self._all([self._stream.publish(Terminate(app=app.id, user=user), acks_in_query(acks))])
         return {"id": done.id, "acknowledged_by": done.acknowledged_by}
 
     async def channels(self, app: App, prefix: str, info: str | None) -> Answer:
@@ -152,7 +163,7 @@ class Publishing:
             if not (kind_of(name).cache or self._hub.directory.rule_for(app, name).cache):
                 raise Refused(400, "invalid_info", "this is no cache channel", "info")
             last = self._hub.last_event(app.id, name)
-            event = msgspec.json.decode(payload_of(last)) if last is not None else None
+            event = msgspec.json.decode(payload_of(last.frame)) if last is not None else None
             answer["cache"] = {key: event[key] for key in ("event", "data", "id")} if event else None
         counts, silent = await self._count(ChannelQuery(app=app.id, prefix=name, channels=[name]))
         number = counts.get(name, 0)
@@ -178,20 +189,37 @@ class Publishing:
         if not former[1].take(now):
             raise Refused(429, "rate_limited", f"the app may publish {limit} times a second at this node; slow down")
 
-    async def _publish(self, app: App, bodies: list[EventBody], acks: Acks | None, *, in_batch: bool = False) -> Answer:
+    async def _publish(
+        self, app: App, bodies: list[EventBody], acks: Acks | None, keys: list[str | None], *, in_batch: bool = False
+    ) -> Answer:
         directory = self._hub.directory
         places = [f"batch[{number}]." if in_batch else "" for number in range(len(bodies))]
-        events = [event_of(body, app, directory, at) for body, at in zip(bodies, places, strict=True)]
+        events = [event_of(body, app, directory, at, key) for body, at, key in zip(bodies, places, keys, strict=True)]
+        for event in events:
+            self._before(event)
         per_event = [body.acks if body.acks is not None else acks for body in bodies]
-        done = await self._all(list(zip(events, per_event, strict=True)))
+        done = await self._all([self._once(event, acks) for event, acks in zip(events, per_event, strict=True)])
         self.published += len(events)
         answers: list[Answer] = [{"id": one.id, "acknowledged_by": one.acknowledged_by} for one in done]
         silent = await self._add_info(app, bodies, answers, in_batch=in_batch)
         return _whole({"batch": answers} if in_batch else answers[0], silent)
 
-    async def _all(self, payloads: list[tuple[Payload, Acks | None]]) -> list[Published]:
+    def _before(self, event: Event) -> Known | None:
+        """The event that came here before with the same idempotency key."""
+        known = self._hub.keys.find(event)
+        if known is not None and known.digest != digest(event):
+            text = "this idempotency key was used for another event; take a new one for each"
+            raise Refused(409, "idempotency_conflict", text, KEY_HEADER)
+        return known
+
+    async def _once(self, event: Event, acks: Acks | None) -> Published:
+        known = self._before(event)
+        if known is None:
+            return await self._stream.publish(event, acks)
+        return await self._stream.acknowledged(known.stream, known.seq, acks)
+
+    async def _all(self, publishes: list[Coroutine[Any, Any, Published]]) -> list[Published]:
         """Append all in order, then wait for all."""
-        publishes = (self._stream.publish(payload, acks) for payload, acks in payloads)
         outcomes = await asyncio.gather(*publishes, return_exceptions=True)
         late = [outcome for outcome in outcomes if isinstance(outcome, InsufficientAcks)]
         self.unacknowledged += len(late)
@@ -200,7 +228,11 @@ class Publishing:
                 f"{one.id} is held by {len(one.acknowledged_by)} other nodes, {one.wanted} were asked for"
                 for one in late
             ]
-            raise Refused(503, "insufficient_acks", "; ".join(texts) + "; it is on its way, and may be sent again")
+            raise Refused(
+                503,
+                "insufficient_acks",
+                "; ".join(texts) + "; it is on its way; sent again it makes a second one, unless both carry the same X-Idempotency-Key",
+            )
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome

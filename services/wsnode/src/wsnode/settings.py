@@ -195,6 +195,16 @@ class NodeSettings(Settings):
         ge=1_048_576,
         le=17_179_869_184,
     )
+    history_bytes: int = setting(
+        134_217_728,
+        about="Bytes of events that are kept for clients that resume, over all channels; none is kept longer than "
+        "STREAM_LOG_SECONDS, nor than its channel's rule says.",
+        expected="a number from 1048576 to 17179869184",
+        raising="more memory.",
+        lowering="under load, events leave the history early, and clients that missed them are told that they did.",
+        ge=1_048_576,
+        le=17_179_869_184,
+    )
     push_batch_bytes: int = setting(
         262_144,
         about="Bytes of messages that one push to a peer carries at most (one message always fits).",

@@ -6,13 +6,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from wsnode.domain.messages import StreamId
+
 Acks = int | Literal["all"]
 
 
 @dataclass(slots=True, eq=False)
 class Waiting:
-    """A publish that waits: `settle` is called once, with the nodes that hold the message."""
+    """A publish that waits: `settle` is called once, with the nodes that hold message `seq` of the stream."""
 
+    stream: StreamId
     seq: int
     wanted: Acks
     settle: Callable[[list[str]], None]
@@ -36,13 +39,13 @@ class Acknowledgements:
         if waiting in self._waiting:
             self._waiting.remove(waiting)
 
-    def check(self, holders: Callable[[int], list[str]], up: Iterable[str]) -> None:
-        """Settle every publish that has enough now; `holders(seq)` names the peers that hold a message."""
+    def check(self, holders: Callable[[StreamId, int], list[str]], up: Iterable[str]) -> None:
+        """Settle every publish that has enough now; `holders` names the peers that hold a message of a stream."""
         if not self._waiting:
             return
         alive, still = set(up), []
         for waiting in self._waiting:
-            held_by = holders(waiting.seq)
+            held_by = holders(waiting.stream, waiting.seq)
             if enough(waiting.wanted, held_by, alive):
                 waiting.settle(held_by)
             else:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from wsnode.domain.close_codes import Close
+from wsnode.domain.messages import StreamId
 
 _json = msgspec.json.Encoder().encode
 
@@ -51,14 +53,25 @@ def subscription_error(channel: str, kind: str, message: str, status: int) -> by
     return system_event("pusher:subscription_error", {"type": kind, "error": message, "status": status}, channel)
 
 
+def succeeded(channel: str, data: object = None) -> bytes:
+    """The frame of a `pusher_internal:subscription_succeeded`."""
+    return system_event("pusher_internal:subscription_succeeded", {} if data is None else data, channel)
+
+
+def position_told(position: Mapping[StreamId, int], channel: str | None = None) -> bytes:
+    """The frame that tells a client that resumes what it has seen by now: of all its channels, or of one."""
+    return system_event("pusher_internal:position", {"position": position}, channel)
+
+
 class ChannelEvents:
     """The frames of one event in each of its channels; what they share is encoded once."""
 
     __slots__ = ("_head", "_tail")
 
-    def __init__(self, name: str, data: str, event_id: str) -> None:
+    def __init__(self, name: str, data: str, event_id: str, key: str | None = None) -> None:
         self._head = b'{"event":' + _json(name) + b',"channel":'
-        self._tail = b',"data":' + _json(data) + b',"id":' + _json(event_id) + b"}"
+        self._tail = b',"data":' + _json(data) + b',"id":' + _json(event_id)
+        self._tail += b"}" if key is None else b',"key":' + _json(key) + b"}"
 
     def frame(self, channel: str) -> bytes:
         """The frame of the event in `channel`."""

@@ -17,6 +17,8 @@ class Event(Struct, frozen=True, tag="event", omit_defaults=True):
     data: str
     exclude: str | None = None
     """Socket id of the connection that caused the publish and must not get it back."""
+    key: str | None = None
+    """Idempotency key: of several events of the app with the same one, each node delivers the first that comes."""
 
 
 class Terminate(Struct, frozen=True, tag="terminate"):

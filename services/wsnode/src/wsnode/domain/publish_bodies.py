@@ -18,6 +18,8 @@ MAX_CHANNELS = 100
 MAX_BATCH = 10
 MAX_NAME = 200
 MAX_USER_ID = 200
+MAX_KEY = 128
+KEY_HEADER = "X-Idempotency-Key"
 
 Acks = int | Literal["all"]
 INFO = ("subscription_count", "user_count")
@@ -25,6 +27,7 @@ INFO = ("subscription_count", "user_count")
 _AT = re.compile(r"(?P<message>.*?)(?: - at `\$\.?(?P<field>.*)`)?$", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(.*)`")
 _SOCKET_ID = re.compile(r"[0-9]{1,20}\.[0-9]{1,20}")
+_KEY = re.compile(rf"[ -~]{{1,{MAX_KEY}}}")
 _USER_ID = re.compile(rf"[A-Za-z0-9_\-=@,.;]{{1,{MAX_USER_ID}}}")
 
 T = TypeVar("T")
@@ -71,7 +74,14 @@ def check_batch(body: BatchBody) -> None:
         raise Refused(400, "too_many_events" if body.batch else "invalid_body", text, "batch")
 
 
-def event_of(body: EventBody, app: App, directory: Directory, at: str = "") -> Event:
+def check_key(key: str | None) -> None:
+    """Raise Refused when this is no idempotency key."""
+    if key is not None and not _KEY.fullmatch(key):
+        text = f"an idempotency key has 1 to {MAX_KEY} printable ASCII characters"
+        raise Refused(400, "invalid_idempotency_key", text, KEY_HEADER)
+
+
+def event_of(body: EventBody, app: App, directory: Directory, at: str = "", key: str | None = None) -> Event:
     """The message that a body asks for; `at` stands before the names of fields in errors. Raises Refused."""
     if not 1 <= len(body.name) <= MAX_NAME:
         raise Refused(400, "invalid_name", f"the name of an event has 1 to {MAX_NAME} characters", at + "name")
@@ -87,7 +97,7 @@ def event_of(body: EventBody, app: App, directory: Directory, at: str = "") -> E
         raise Refused(400, "invalid_socket_id", "a socket id looks like 123.456", at + "socket_id")
     info_of(body.info, channels, at + "info")
     check_acks(body.acks, at + "acks")
-    return Event(app=app.id, channels=channels, name=body.name, data=body.data, exclude=body.socket_id)
+    return Event(app=app.id, channels=channels, name=body.name, data=body.data, exclude=body.socket_id, key=key)
 
 
 def info_of(info: str | None, channels: list[str], field: str = "info", extra: tuple[str, ...] = ()) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import msgspec
@@ -13,6 +13,7 @@ from wsnode.domain import close_codes
 from wsnode.domain.close_codes import Close
 from wsnode.domain.frames import error, subscription_error, system_event
 from wsnode.domain.hub import Hub
+from wsnode.domain.position import WrongPosition, position_of
 from wsnode.domain.rate import Bucket
 
 BURST = 5
@@ -29,6 +30,8 @@ class Reply(NamedTuple):
 
     frames: list[bytes]
     close: Close | None = None
+    missed: Sequence[bytes] = ()
+    """Events that follow the frames: as many as the history holds, and so perhaps more than fit at once."""
 
 
 class Edge(Protocol):
@@ -47,7 +50,7 @@ class Edge(Protocol):
 class Session:
     """A connection that was let in. `edge` is set and used by the edge alone."""
 
-    __slots__ = ("_bucket", "_hub", "app_id", "channels", "edge", "key", "socket_id", "user")
+    __slots__ = ("_bucket", "_hub", "app_id", "channels", "edge", "key", "signed_in_at", "socket_id", "user")
 
     edge: Edge
 
@@ -58,6 +61,7 @@ class Session:
         self.key = app.key
         self.socket_id = socket_id
         self.user: str | None = None
+        self.signed_in_at = 0.0
         self.channels: set[str] = set()
 
     def established(self, activity_timeout: int) -> bytes:
@@ -106,11 +110,12 @@ class Session:
         problem = self._problem_with(app, name, data.get("auth"))
         if problem is not None:
             return Reply([subscription_error(name, *problem)])
-        last = self._hub.subscribe(self, app, name, now)
-        frames = [system_event("pusher_internal:subscription_succeeded", {}, name)]
-        if last is not None:
-            frames.append(last)
-        return Reply(frames)
+        try:
+            position = position_of(data["position"]) if data.get("position") is not None else None
+            joined = self._hub.subscribe(self, app, name, now, position)
+        except WrongPosition as problem_with_it:
+            return Reply([subscription_error(name, "PositionError", str(problem_with_it), 400)])
+        return Reply(joined.frames, missed=joined.missed)
 
     def _problem_with(self, app: App, name: str, auth: object) -> tuple[str, str, int] | None:
         """Why the client may not subscribe: type, text and status of the error."""
@@ -142,7 +147,7 @@ class Session:
         self._hub.unsubscribe(self, name, now)
         return Reply([])
 
-    def _signin(self, app: App, data: dict[str, Any], _now: float) -> Reply:
+    def _signin(self, app: App, data: dict[str, Any], now: float) -> Reply:
         auth, user_data = data.get("auth"), data.get("user_data")
         if not isinstance(auth, str) or not isinstance(user_data, str):
             return Reply([error('pusher:signin needs "auth" and "user_data", both strings')])
@@ -153,7 +158,7 @@ class Session:
             return Reply([error(f'"user_data" must be a JSON object with an "id" of 1 to {MAX_USER_ID} characters')])
         if self.user not in (None, user):
             return Reply([error("This connection is signed in as another user")])
-        self._hub.signed_in(self, user)
+        self._hub.signed_in(self, user, now)
         return Reply([system_event("pusher:signin_success", {"user_data": user_data})])
 
     _handlers: ClassVar[dict[str, Callable[[Session, App, dict[str, Any], float], Reply]]] = {

@@ -26,6 +26,9 @@ JITTER = 0.25
 DRAIN_STEP = 0.05
 """Seconds between two steps of a drain."""
 
+SWEEP_PAUSE = 0.02
+"""Seconds between two goes at what is too old, when one was not enough."""
+
 FLUSH_BYTES = 65_536
 """Bytes of events that are gathered at most before they are written; a turn of the loop rarely has as many."""
 
@@ -59,6 +62,7 @@ class Clients:
         self._announce = announce
         self._to_flush: set[Session] = set()
         self._unflushed = 0
+        self._sweeping: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
         self.sessions = 0
         self.opened = 0
@@ -67,6 +71,8 @@ class Clients:
         """Text messages that clients sent."""
         self.messages_out = 0
         """Event frames written: one for each subscriber of each event."""
+        self.replayed = 0
+        """Event frames that clients had missed and got when they resumed."""
         self.pings = 0
         self.slow = 0
         """Clients closed since they did not read."""
@@ -146,9 +152,16 @@ class Clients:
         """A node is gone."""
         self._do(self.hub.forget_node(node, self.now()))
 
-    def learn(self, node: str, connections: dict[str, int], counts: list[SubscriptionCount]) -> None:
-        """A node said what all its clients amount to."""
-        self._do(self.hub.replace_node(node, connections, counts, self.now()))
+    def learn(
+        self,
+        node: str,
+        stream: StreamId,
+        seq: int,
+        connections: dict[str, int],
+        counts: list[SubscriptionCount],
+    ) -> None:
+        """A node said what all its clients amount to after message `seq` of its stream."""
+        self._do(self.hub.replace_node(node, stream, seq, connections, counts, self.now()))
 
     def tick(self) -> None:
         """Look after silent clients and waiting counts. Call it every second."""
@@ -157,6 +170,7 @@ class Clients:
             connection.check(now)
         self._do(self.hub.tick(now))
         self.after_change()
+        self._sweep()
 
     def after_change(self) -> None:
         """Publish what the hub wants the other nodes to know."""
@@ -183,6 +197,12 @@ class Clients:
                     await self._empty.wait()
         for connection in list(self.connections):
             connection.abort()
+
+    def _sweep(self) -> None:
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        again = self.hub.sweep(self.now())
+        self._sweeping = asyncio.get_running_loop().call_later(SWEEP_PAUSE, self._sweep) if again else None
 
     def _do(self, effects: Effects) -> None:
         for frame, sessions, exclude in effects.deliveries:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 from websockets.frames import Frame, Opcode
@@ -13,6 +14,7 @@ from websockets.server import ServerProtocol
 from wsnode.domain import close_codes
 from wsnode.domain.close_codes import Close
 from wsnode.domain.frames import refusal
+from wsnode.web.backlog import CHUNK, Backlog
 
 if TYPE_CHECKING:
     from wsnode.domain.session import Session
@@ -33,17 +35,19 @@ def server_protocol(max_size: int) -> ServerProtocol:
 class Connection(asyncio.Protocol):
     """Reads through `websockets`' rules, hands text to the session, and writes what is `pending` when it is flushed.
 
-    What a client does not read waits in the transport, up to a limit; beyond it the client is closed.
+    What a client does not read waits in the transport, up to a limit; beyond it the client is closed. Events that it
+    has missed may be far more: they, and all that comes meanwhile, wait in a backlog and are written as it reads.
     """
 
     __slots__ = (
+        "_backlog",
         "_clients",
+        "_direct",
         "_fragments",
         "_heard",
         "_left",
         "_pinged",
         "_session",
-        "_slow",
         "_transport",
         "_ws",
         "due",
@@ -57,7 +61,9 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._fragments: list[bytes] | None = None
         self._heard = self._pinged = clients.now()
-        self._slow = self._left = False
+        self._left = False
+        self._direct = True
+        self._backlog: Backlog | None = None
         self.due: int | None = None
         self.pending: list[bytes] = []
 
@@ -75,6 +81,9 @@ class Connection(asyncio.Protocol):
         A `pusher:error` goes before it where the client must do more than reconnect, and before it was let in.
         """
         if self._ws.state is OPEN:
+            if self._backlog is not None:
+                self._backlog, self._direct = None, True
+                self.pending.clear()
             if close.code < 4200 or self._session is None:
                 self.pending.append(refusal(close))
             self._ws.send_close(close.code, close.reason)
@@ -85,8 +94,10 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         pending = self.pending
         if pending:
-            if not self._slow and not self._left:
+            if self._direct:
                 transport.write(pending[0] if len(pending) == 1 else b"".join(pending))
+            elif self._backlog is not None and not self._backlog.add(pending, self._clients.max_unsent_bytes):
+                self._slow()
             pending.clear()
         if not self._ws.writes:
             return
@@ -123,7 +134,7 @@ class Connection(asyncio.Protocol):
     @property
     def unsent_bytes(self) -> int:
         """Bytes that the client has not taken yet."""
-        return self._transport.get_write_buffer_size()
+        return self._transport.get_write_buffer_size() + (self._backlog.bytes if self._backlog is not None else 0)
 
     # --- what the transport tells
 
@@ -144,10 +155,17 @@ class Connection(asyncio.Protocol):
         self.flush()
 
     def pause_writing(self) -> None:
-        """Unsent bytes passed the limit. Comes from within a write, so what touches the hub must wait a moment."""
-        if self._session is not None:
-            self._slow = True
-            asyncio.get_running_loop().call_soon(self._too_slow)
+        """Unsent bytes passed the limit."""
+        if self._backlog is not None:
+            self._backlog.paused = True
+        elif self._session is not None:
+            self._slow()
+
+    def resume_writing(self) -> None:
+        """The client has read: go on with what it has missed."""
+        if self._backlog is not None:
+            self._backlog.paused = False
+            self._feed(self._backlog)
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """Forget everything."""
@@ -182,12 +200,44 @@ class Connection(asyncio.Protocol):
         except UnicodeDecodeError:
             self._ws.fail(*close_codes.INVALID_UTF8)
             return
-        frames, close = session.received(text, now)
+        frames, close, missed = session.received(text, now)
         self._clients.messages_in += 1
         self.pending += frames
+        if missed:
+            self._catch_up(missed)
         if close is not None:
             self.close(close)
         self._clients.after_change()
+
+    def _catch_up(self, missed: Sequence[bytes]) -> None:
+        """Write what the client has missed, after all that is pending and before anything new."""
+        backlog = self._backlog
+        if backlog is None:
+            self.flush()
+            if not self._direct:
+                return
+            backlog = self._backlog = Backlog()
+            self._direct = False
+            self._transport.set_write_buffer_limits(high=CHUNK)
+        else:
+            self.flush()
+        backlog.add_missed(missed)
+        self._clients.replayed += len(missed)
+        self._feed(backlog)
+
+    def _feed(self, backlog: Backlog) -> None:
+        while not backlog.paused and self._backlog is backlog:
+            chunk = backlog.take()
+            if not chunk:
+                self._backlog, self._direct = None, True
+                self._transport.set_write_buffer_limits(high=self._clients.max_unsent_bytes)
+                return
+            self._transport.write(chunk)
+
+    def _slow(self) -> None:
+        """Often comes from within a write, so what touches the hub must wait a moment."""
+        self._backlog, self._direct = None, False
+        asyncio.get_running_loop().call_soon(self._too_slow)
 
     def _too_slow(self) -> None:
         if self._session is not None:
@@ -199,6 +249,7 @@ class Connection(asyncio.Protocol):
         if self._left:
             return
         self._left = True
+        self._backlog, self._direct = None, False
         self.pending.clear()
         self._fragments = None
         self._clients.wheel.set(self, self._clients.now() + CLOSE_SECONDS)

@@ -11,6 +11,7 @@ from sanic import HTTPResponse, Request, Sanic
 
 from wsmesh.contract import App, error_answer
 from wsnode.domain import authorisation
+from wsnode.domain.publish_bodies import KEY_HEADER
 from wsnode.domain.refused import Refused
 from wsnode.publishing import Answer, Publishing
 
@@ -38,13 +39,21 @@ def add_publish_routes(app: Sanic[Any, Any], publishing: Publishing) -> None:
             return HTTPResponse(text, refused.status, content_type="application/json")
         return HTTPResponse(msgspec.json.encode(body), content_type="application/json")
 
+    def key(request: Request) -> str | None:
+        given: str | None = request.headers.get(KEY_HEADER)
+        return given
+
     @app.post("/apps/<app_id:str>/events")
     async def events(request: Request, app_id: str) -> HTTPResponse:
-        return await answer(request, app_id, lambda app, query: publishing.event(app, request.body, query.get("acks")))
+        return await answer(
+            request, app_id, lambda app, query: publishing.event(app, request.body, query.get("acks"), key(request))
+        )
 
     @app.post("/apps/<app_id:str>/batch_events")
     async def batch_events(request: Request, app_id: str) -> HTTPResponse:
-        return await answer(request, app_id, lambda app, query: publishing.batch(app, request.body, query.get("acks")))
+        return await answer(
+            request, app_id, lambda app, query: publishing.batch(app, request.body, query.get("acks"), key(request))
+        )
 
     @app.get("/apps/<app_id:str>/channels")
     async def channels(request: Request, app_id: str) -> HTTPResponse:
