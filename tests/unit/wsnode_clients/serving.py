@@ -122,7 +122,7 @@ async def serve(
     hub = Hub(
         STREAM,
         Directory(apps or (APP,)),
-        History(300, 10_000_000),
+        History(300, 100_000_000),
         position=lambda: node.position | {STREAM: node.seq},
         floors=lambda: node.floors,
         time_of_day=time.time,
