@@ -115,7 +115,7 @@ async def test_a_wrong_cluster_key_is_refused() -> None:
 async def test_another_protocol_version_is_refused() -> None:
     """A request of a version that this node does not speak gets 400 with the versions that it does."""
     async with mesh_end("a") as a:
-        for version, shown in (("99", "99"), ("", "missing"), ("x", "x")):
+        for version, shown in (("99", "99"), ("", "missing"), ("x", "x"), ("9" * 5_000, "9" * 5_000), ("²", "²")):
             assert await post(a, "/mesh/v1/messages", b"", **{VERSION_HEADER: version}) == (
                 400,
                 {

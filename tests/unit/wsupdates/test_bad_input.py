@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
+from tests.support.raw_http import ask
 from tests.support.registry import Api, Clock, registration
+from wsmesh.contract import ErrorAnswer
 from wsupdates.usecases.store import StoreUnavailable
 from wsupdates.web.services import Services
 
@@ -21,6 +24,13 @@ async def test_unknown_key(api: Api, header: str) -> None:
     answer = await api("GET", "/api/v1/config", role=None, headers={"authorization": header})
     assert answer.error == (401, "key_invalid", None)
     assert answer.message == "this API key is not known; make one with `wsupdates keys create`"
+
+
+async def test_a_key_of_any_bytes(api: Api) -> None:
+    """A key that is no text is a key that is not known."""
+    request = b"GET /api/v1/config HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \xff\r\n\r\n"
+    status, body = await ask(int(api.url.rpartition(":")[2]), request)
+    assert (status, msgspec.json.decode(body, type=ErrorAnswer).error.code) == (401, "key_invalid")
 
 
 @pytest.mark.parametrize("header", ["Basic abc", "Bearer", "Bearer ", "wsm_admin_x"])

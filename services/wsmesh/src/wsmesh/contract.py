@@ -172,5 +172,6 @@ class ErrorAnswer(Struct, frozen=True, kw_only=True):
 
 
 def error_answer(code: str, message: str, field: str | None = None) -> bytes:
-    """The JSON body of an error."""
+    """The JSON body of an error. A message may repeat what came in: bytes that are no text are shown escaped."""
+    message = message.encode(errors="backslashreplace").decode()
     return msgspec.json.encode(ErrorAnswer(error=ErrorBody(code=code, message=message, field=field)))

@@ -32,7 +32,7 @@ def authorise(app: App, request: Request, now: float) -> None:
         except SignatureError as problem:
             raise Refused(401, "bad_signature", str(problem)) from None
     elif scheme.lower() == "bearer":
-        digest = hashlib.sha256(token.strip().encode()).hexdigest()
+        digest = hashlib.sha256(token.strip().encode(errors="surrogatepass")).hexdigest()
         if not sum(same(digest, key) for key in app.publish_keys):  # no early end: all are compared
             raise Refused(401, "bad_publish_key", "this is no valid publish key of the app")
     else:

@@ -7,6 +7,7 @@ from typing import Any
 from sanic import HTTPResponse, Request, Sanic
 from sanic.exceptions import NotFound
 from websockets.datastructures import Headers
+from websockets.exceptions import InvalidHeader
 from websockets.http11 import Request as Handshake
 
 from wsmesh.contract import error_answer
@@ -48,14 +49,17 @@ def add_client_routes(app: Sanic[Any, Any], clients: Clients) -> None:
 def _handshake(request: Request, clients: Clients) -> Connection | HTTPResponse:
     """Answer 101 and put a connection on the transport, or the answer to a request that is no proper handshake."""
     ws = server_protocol(clients.max_frame_bytes)
-    answer = ws.accept(Handshake(request.path, Headers(request.headers.items())))
+    try:
+        # A header may hold any bytes, and most do not concern us; `websockets` takes them as Latin-1, Sanic as UTF-8.
+        headers = Headers(
+            (name, value.encode(errors="surrogateescape").decode("latin-1")) for name, value in request.headers.items()
+        )
+    except InvalidHeader as problem:
+        return _no_handshake(400, f"the header {problem.name} holds control characters")
+    answer = ws.accept(Handshake(request.path, headers))
     if answer.status_code != 101:
         text = answer.body.decode().strip() if answer.body else "not a WebSocket handshake"
-        body = error_answer("websocket_handshake", text.splitlines()[0])
-        response = HTTPResponse(body, answer.status_code, content_type="application/json")
-        if answer.status_code == 426:
-            response.headers["upgrade"] = "websocket"
-        return response
+        return _no_handshake(answer.status_code, text.splitlines()[0])
     transport: Any = request.transport
     protocol: Any = transport.get_protocol()
     connection = Connection(clients, ws)
@@ -66,6 +70,13 @@ def _handshake(request: Request, clients: Clients) -> Connection | HTTPResponse:
     protocol.connections.discard(protocol)
     protocol.transport = None
     return connection
+
+
+def _no_handshake(status: int, text: str) -> HTTPResponse:
+    response = HTTPResponse(error_answer("websocket_handshake", text), status, content_type="application/json")
+    if status == 426:
+        response.headers["upgrade"] = "websocket"
+    return response
 
 
 def _feed(request: Request, connection: Connection) -> None:

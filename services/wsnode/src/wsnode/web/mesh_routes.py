@@ -72,11 +72,10 @@ def mesh_app(
                 401, "cluster_key", "the cluster key is missing or not that of this cluster; see CLUSTER_KEY"
             )
         version = request.headers.get(VERSION_HEADER.lower(), "")
-        if not version.isdecimal() or int(version) not in SUPPORTED_VERSIONS:
-            known = ", ".join(map(str, sorted(SUPPORTED_VERSIONS)))
-            return failure(
-                400, "protocol_version", f"{VERSION_HEADER} is {version or 'missing'}, this node speaks {known}"
-            )
+        known = [str(number) for number in sorted(SUPPORTED_VERSIONS)]
+        if version not in known:
+            text = f"{VERSION_HEADER} is {version or 'missing'}, this node speaks {', '.join(known)}"
+            return failure(400, "protocol_version", text)
         return None
 
     def answers(shape: type[T]) -> Callable[[Callable[[T], object]], Handler]:

@@ -37,7 +37,7 @@ def form(role: Role, random: str) -> str:
 
 def digest(secret: str) -> str:
     """SHA-256, hexadecimal: enough for secrets of 256 random bits."""
-    return hashlib.sha256(secret.encode()).hexdigest()
+    return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()
 
 
 def weakness(secret: str) -> str | None:
