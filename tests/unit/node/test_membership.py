@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -139,6 +140,23 @@ async def test_an_outage_of_the_registry_is_logged_once(tmp_path: Path, monkeypa
         entry["problem"] for entry in entries if entry["event"] == "registry_unreachable" and "away" in entry["problem"]
     ]
     assert sorted(told) == ["config away", "nodes away"]
+
+
+async def test_a_full_disk_does_not_end_the_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node that cannot keep its state says so, enters all the same, and goes on following the configuration."""
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(StateDir, "_replace", full)
+    async with registry(tmp_path) as api:
+        with capture_logs() as entries:
+            async with node(api.url, api.keys["node"], tmp_path / "n1") as n1:
+                await asyncio.wait_for(n1.membership.entered.wait(), 5)
+                await api("POST", "/api/v1/apps", json={"id": "1", "name": "one"})
+                await until(lambda: [app.id for app in n1.configs[-1].apps] == ["1"])
+    told = {entry["problem"] for entry in entries if entry["event"] == "state_not_kept"}
+    assert told == {"[Errno 28] No space left on device"}
 
 
 async def test_a_second_process_with_the_same_id_is_refused(tmp_path: Path) -> None:

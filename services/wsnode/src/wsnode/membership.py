@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from random import Random
 from typing import Literal
 
@@ -109,7 +109,8 @@ class Membership:
                     # it for the other one, restarted.
                     await self._admitted.wait()
                 self._use(config)
-                await asyncio.to_thread(self._state_dir.keep_config, config)
+                with self._disk_may_fail():
+                    await asyncio.to_thread(self._state_dir.keep_config, config)
 
     def _use(self, config: ClusterConfig) -> None:
         self.generation = config.generation
@@ -147,7 +148,8 @@ class Membership:
         me = self._registration
         if not self._registered:
             lease = await self._registry.register(me)
-            self._state_dir.keep_run(me.run)
+            with self._disk_may_fail():
+                self._state_dir.keep_run(me.run)
             self._registered = True
             self.refused = None
             self._admitted.set()
@@ -163,6 +165,14 @@ class Membership:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
+
+    @contextlib.contextmanager
+    def _disk_may_fail(self) -> Iterator[None]:
+        """A full or broken disk is told, and costs the next start something, not this run."""
+        try:
+            yield
+        except OSError as problem:
+            log.error("state_not_kept", problem=str(problem))
 
     def _backoff(self, failures: int) -> float:
         return min(RETRY_MOST, RETRY_FIRST * 2.0 ** min(failures - 1, 10)) * self._random.uniform(0.5, 1.0)
