@@ -138,7 +138,7 @@ def test_nodes_are_listed_and_steered(wsmesh: Command, node: str) -> None:
 
     unknown = wsmesh("nodes", "drain", "n7")
     assert unknown.code == 3
-    assert unknown.err.endswith("(unknown_node)\n")
+    assert unknown.err == "wsmesh: id: no node n7 is registered (unknown_node)\n"
 
 
 def test_a_gone_node_is_removed(wsmesh: Command, registry: Registry) -> None:

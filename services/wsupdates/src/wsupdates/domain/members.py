@@ -119,7 +119,7 @@ def same_to_others(before: Member | None, after: Member) -> bool:
 
 def unknown(node_id: str) -> Refusal:
     """No such node, or one without a lease."""
-    return Refusal(404, "unknown_node", f"there is no lease of a node {node_id}; register it first", "id")
+    return Refusal(404, "unknown_node", f"no node {node_id} is registered", "id")
 
 
 def _member(wanted: Registration, slot: int, *, drained: bool, now: float) -> Member:
