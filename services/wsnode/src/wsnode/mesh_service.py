@@ -189,10 +189,10 @@ class MeshService:
         self._schedule_pump()
 
     def _holders(self, stream: StreamId, seq: int) -> list[str]:
-        """The peers that hold a message; of other nodes' messages as far as they have said so."""
+        """The peers that hold a message; of other nodes' messages those that are up and have said so."""
         if stream == self.mesh.stream:
             return self.mesh.holders(seq)
-        return [node for node in self.mesh.peers if self._positions.get(node, {}).get(stream, 0) >= seq]
+        return [node for node in self.mesh.up() if self._positions.get(node, {}).get(stream, 0) >= seq]
 
     def _schedule_pump(self) -> None:
         """Send at the end of this turn of the loop: what is published within one turn leaves in one push."""

@@ -54,7 +54,9 @@ class NodeCollector(Collector):
         yield _counter("wsmesh_connections_opened", "Clients that were let in", clients.opened)
         yield _counter("wsmesh_client_messages_in", "Messages that clients sent", clients.messages_in)
         yield _counter("wsmesh_client_messages_out", "Events written to clients", clients.messages_out)
-        yield _counter("wsmesh_events_replayed", "Missed events that clients got when they resumed", clients.replayed)
+        yield _counter(
+            "wsmesh_events_replayed", "Missed events that clients got when they resumed", clients.hub.replayed
+        )
         yield _counter("wsmesh_events_repeated", "Events dropped for their idempotency key", clients.hub.repeated)
         yield _gauge("wsmesh_history_bytes", "Bytes in the history of all channels", clients.hub.history.bytes)
         yield _counter(

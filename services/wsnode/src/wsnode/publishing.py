@@ -228,11 +228,8 @@ class Publishing:
                 f"{one.id} is held by {len(one.acknowledged_by)} other nodes, {one.wanted} were asked for"
                 for one in late
             ]
-            raise Refused(
-                503,
-                "insufficient_acks",
-                "; ".join(texts) + "; it is on its way; sent again it makes a second one, unless both carry the same X-Idempotency-Key",
-            )
+            hint = "it is on its way; sent again it makes a second one, unless both carry the same X-Idempotency-Key"
+            raise Refused(503, "insufficient_acks", "; ".join([*texts, hint]))
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome

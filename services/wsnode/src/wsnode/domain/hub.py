@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,15 +18,13 @@ from wsnode.domain.keys import Keys, public_key
 from wsnode.domain.last_events import Last, LastEvents
 from wsnode.domain.messages import Event, Message, StreamId, SubscriptionCount, Terminate, event_id, node_of
 from wsnode.domain.position import MAX_STREAMS, WrongPosition, ahead_of
+from wsnode.domain.rota import Rota
 
 if TYPE_CHECKING:
     from wsnode.domain.session import Session
 
 SKEW = 2.0
 """Seconds by which two nodes' clocks may differ where a message ends the connections that were there before it."""
-
-TELL_SECONDS = 60.0
-"""Seconds, at most, after which a client that resumes is told its position anew."""
 
 MAX_AHEAD = 4 * MAX_STREAMS
 """Numbers that are kept at most for a session that has seen what is not here yet."""
@@ -55,7 +52,7 @@ class Effects(NamedTuple):
 
 
 class Joined(NamedTuple):
-    """The answer to a subscribe, and the events that the client has missed, in order."""
+    """The answer to a subscribe, and the events that the client has missed, in order, with its position after them."""
 
     frames: list[bytes]
     missed: Sequence[bytes] = ()
@@ -82,6 +79,8 @@ class Hub:
         self.subscriptions = 0
         self.history = history
         self.keys = Keys(history.max_seconds)
+        self.replayed = 0
+        """Events that clients had missed and got when they resumed."""
         self.repeated = 0
         """Events that were not delivered since one with the same idempotency key was before."""
         self.counts = Counts(node_of(stream), self._own_count)
@@ -89,14 +88,13 @@ class Hub:
         self._position = position
         self._floors = floors
         self._time_of_day = time_of_day
-        self._tell_after = min(TELL_SECONDS, history.max_seconds / 5)
         self._sessions: dict[str, set[Session]] = {}
         self._users: dict[tuple[str, str], set[Session]] = {}
         self._channels: dict[str, dict[str, Channel]] = {}
         self._last: dict[str, LastEvents] = {}
         self._remote: dict[str, dict[str, int]] = {}
         self._snapshots: dict[str, tuple[StreamId, int]] = {}
-        self._told: OrderedDict[Session, float] = OrderedDict()
+        self._rota = Rota(history.max_seconds)
 
     # --- sessions
 
@@ -108,7 +106,7 @@ class Hub:
         """Forget a session and its subscriptions."""
         for channel in list(session.channels):
             self.unsubscribe(session, channel, now)
-        self._told.pop(session, None)
+        self._rota.remove(session)
         _discard(self._sessions, session.app_id, session)
         if session.user is not None:
             _discard(self._users, (session.app_id, session.user), session)
@@ -153,11 +151,14 @@ class Hub:
         missed = self.history.missed((app.id, name), position, known, self._floors()) if position else None
         if ahead:
             channel.ahead[session] = Ahead(ahead, now + 2 * self.history.max_seconds)
-        self._told.setdefault(session, now)
+        self._rota.add(session, now)
         answer = succeeded(name, {"recovered": missed is not None, "position": known | ahead})
         if missed is None:
             return Joined([answer, *self._cached(app.id, name, channel, position)])
-        return Joined([answer], [_framed(entry, name) for entry in missed])
+        self.replayed += len(missed)
+        # The position is good only once the missed events are through: a client may be cut off in their midst.
+        frames = [_framed(entry, name) for entry in missed]
+        return Joined([answer], [*frames, position_told(known | ahead, name)])
 
     def unsubscribe(self, session: Session, name: str, now: float) -> None:
         """End a subscription that there is."""
@@ -355,15 +356,7 @@ class Hub:
 
     def _tell_positions(self, now: float) -> list[Delivery]:
         """Tell some of those that resume what they have seen by now: events alone do not say it on quiet channels."""
-        sessions: list[Session] = []
-        some = 2 * len(self._told) // max(1, int(self._tell_after)) + 1
-        while len(sessions) < some and self._told:
-            session, told = next(iter(self._told.items()))
-            if told + self._tell_after > now:
-                break
-            self._told[session] = now
-            self._told.move_to_end(session)
-            sessions.append(session)
+        sessions = self._rota.due(now)
         if not sessions:
             return []
         known = self._position()

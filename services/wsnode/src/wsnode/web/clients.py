@@ -71,8 +71,6 @@ class Clients:
         """Text messages that clients sent."""
         self.messages_out = 0
         """Event frames written: one for each subscriber of each event."""
-        self.replayed = 0
-        """Event frames that clients had missed and got when they resumed."""
         self.pings = 0
         self.slow = 0
         """Clients closed since they did not read."""

@@ -222,7 +222,6 @@ class Connection(asyncio.Protocol):
         else:
             self.flush()
         backlog.add_missed(missed)
-        self._clients.replayed += len(missed)
         self._feed(backlog)
 
     def _feed(self, backlog: Backlog) -> None:
