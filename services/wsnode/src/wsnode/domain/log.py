@@ -26,6 +26,8 @@ class StreamLog:
         self._max_seconds = max_seconds
         self._entries: deque[Entry] = deque()
         self.bytes = 0
+        self.missing = 0
+        """The number up to which messages never arrived here: before the stream was first heard of, or in a gap."""
         self.last = 0
         """The newest sequence number up to which the stream is known here; 0: nothing yet."""
 
@@ -49,7 +51,7 @@ class StreamLog:
         """Messages up to `seq` will never come: what is held before them is no unbroken tail any more."""
         self._entries.clear()
         self.bytes = 0
-        self.last = seq
+        self.last = self.missing = seq
 
     def after(self, seq: int, max_bytes: int) -> list[Entry]:
         """The messages that follow `seq`, as many as fit in `max_bytes`, but one at least if there is any."""

@@ -105,9 +105,9 @@ class Mesh:
         return {stream: inbox.have for stream, inbox in self.streams.inboxes.items()} | {self.stream: self.log.last}
 
     def floors(self) -> dict[StreamId, int]:
-        """For every stream the number up to which messages may be missing here, or are no longer held."""
+        """For every stream the number up to which messages may never have arrived here."""
         logs = {stream: inbox.log for stream, inbox in self.streams.inboxes.items()} | {self.stream: self.log}
-        return {stream: log.oldest - 1 for stream, log in logs.items()}
+        return {stream: log.missing for stream, log in logs.items()}
 
     def log_bytes(self) -> int:
         """Bytes in all logs."""
