@@ -103,6 +103,7 @@ test: setup check unit simulation integration browser ## Run everything: check, 
 docs: ## Write the documentation that comes from the code
 	@$(BOOTSTRAP) python dev
 	$(BIN)/python -m wsmesh.settings_page > docs/configuration.md
+	$(BIN)/python scripts/role_tables.py
 
 clean: ## Remove what make made: .venv, build/, caches, the demo's files
 	@if [ -x $(BIN)/wsmesh-demo ]; then $(DEMO) stop; fi
