@@ -6,9 +6,10 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 VENV ?= .venv
+DEPLOY_VENV ?= .venv-deploy
 DEMO_DIR ?= .demo
 PYTEST_ARGS ?=
-export VENV
+export VENV DEPLOY_VENV
 
 BIN := $(VENV)/bin
 BOOTSTRAP ?= scripts/bootstrap
@@ -53,12 +54,24 @@ demo-status: $(BIN)/wsmesh-demo ## Say what of the demo runs
 $(BIN)/wsmesh-demo:
 	@$(BOOTSTRAP) python demo
 
+##@ Deploy it
+
+.PHONY: lab lab-destroy
+lab: ## Start and deploy inventory/lab with Vagrant, pass a message between its locations (docs/lab.md)
+	@$(BOOTSTRAP) python dev
+	@VENV=$(DEPLOY_VENV) $(BOOTSTRAP) python deploy
+	@$(BOOTSTRAP) system docker vagrant
+	@tests/lab/lab up
+
+lab-destroy: ## End the lab; nothing stays
+	@tests/lab/lab destroy
+
 ##@ Work on it
 
-.PHONY: setup check format unit simulate simulation integration browser test docs clean
+.PHONY: setup check format unit simulate simulation integration containers browser test docs clean
 setup: ## Install all that development and tests need: .venv, and programs from the system's packages
 	@$(BOOTSTRAP) python dev
-	@$(BOOTSTRAP) system haproxy chromium postgresql node
+	@$(BOOTSTRAP) system haproxy chromium postgresql node promtool
 	@$(MAKE) --silent $(PUSHER_JS)/node_modules/.package-lock.json
 
 $(PUSHER_JS)/node_modules/.package-lock.json: $(PUSHER_JS)/package-lock.json
@@ -94,15 +107,21 @@ integration: ## Run the tests with real processes, HAProxy, SQLite, PostgreSQL, 
 	@$(MAKE) setup
 	$(BIN)/pytest tests/integration -n 2 --dist loadfile $(PYTEST_ARGS)
 
+containers: ## Build the Docker images and run them as docker/compose.yml says
+	@$(MAKE) setup
+	@$(BOOTSTRAP) system docker
+	$(BIN)/pytest tests/docker $(PYTEST_ARGS)
+
 browser: ## Run the tests in headless Chromium; screenshots go to build/screenshots/
 	@$(MAKE) setup
 	$(BIN)/pytest tests/browser -n 2 $(PYTEST_ARGS)
 
-test: setup check unit simulation integration browser ## Run everything: check, unit, simulation, integration, browser
+test: setup check unit simulation integration containers browser ## Run everything above that checks or tests
 
 docs: ## Write the documentation that comes from the code
 	@$(BOOTSTRAP) python dev
 	$(BIN)/python -m wsmesh.settings_page > docs/configuration.md
+	$(BIN)/python scripts/role_tables.py
 	$(BIN)/python scripts/role_tables.py
 
 clean: ## Remove what make made: .venv, build/, caches, the demo's files
