@@ -116,12 +116,11 @@ browser: ## Run the tests in headless Chromium; screenshots go to build/screensh
 	@$(MAKE) setup
 	$(BIN)/pytest tests/browser -n 2 $(PYTEST_ARGS)
 
-test: setup check unit simulation integration containers browser ## Run everything above that checks or tests
+test: setup check unit simulation integration browser ## Run everything: check, unit, simulation, integration, browser
 
 docs: ## Write the documentation that comes from the code
 	@$(BOOTSTRAP) python dev
 	$(BIN)/python -m wsmesh.settings_page > docs/configuration.md
-	$(BIN)/python scripts/role_tables.py
 	$(BIN)/python scripts/role_tables.py
 
 clean: ## Remove what make made: .venv, build/, caches, the demo's files
