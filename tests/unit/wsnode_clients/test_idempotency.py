@@ -126,7 +126,7 @@ def test_of_two_events_with_one_key_the_first_that_comes_is_delivered() -> None:
         ({STREAM: 0, OTHER: 0}, ["1", "2"]),
         ({STREAM: 2, OTHER: 0}, []),
     ):
-        session = make_session(hub, socket_id=f"{len(hub._sessions[PURE_APP.id])}.9")
+        session = make_session(hub, socket_id=f"{len(list(hub.sessions_of(PURE_APP.id)))}.9")
         heard = said(session, "pusher:subscribe", {"channel": "a", "position": position})
         assert [message["data"] for message in heard[1:-1]] == missed
 

@@ -32,7 +32,7 @@ def connected(clients: Clients, *channels: str) -> Transport:
     transport, connection = Transport(), Connection(clients, server_protocol(65_536))
     connection.connection_made(transport)
     clients.arrived(connection, APP.key, "7", None)
-    [session] = (each for each in clients.hub._sessions[APP.id] if each.edge is connection)
+    [session] = (each for each in clients.hub.sessions_of(APP.id) if each.edge is connection)
     for channel in channels:
         clients.hub.subscribe(session, APP, channel, 0)
     transport.writes.clear()

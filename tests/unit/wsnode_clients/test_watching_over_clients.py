@@ -200,7 +200,7 @@ async def stack(node: Node):  # type: ignore[no-untyped-def]
 async def test_the_app_ends_the_connections_of_a_user() -> None:
     """A terminated user hears 4009 as an error and as the close code."""
     async with serve() as node, raw_client(node.port) as client:
-        [session] = node.clients.hub._sessions[APP.id]
+        [session] = node.clients.hub.sessions_of(APP.id)
         node.clients.hub.signed_in(session, "u1", 0)
         node.publish(Terminate(app=APP.id, user="u1"))
         text = "The app ended the connections of this user"

@@ -160,7 +160,7 @@ class Publishing:
         wanted = info_of(info, [name], extra=("cache",))
         answer: Answer = {}
         if "cache" in wanted:
-            if not (kind_of(name).cache or self._hub.directory.rule_for(app, name).cache):
+            if not self._hub.directory.is_cached(app, name):
                 raise Refused(400, "invalid_info", "this is no cache channel", "info")
             last = self._hub.last_event(app.id, name)
             event = msgspec.json.decode(payload_of(last.frame)) if last is not None else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from wsmesh.channels import kind_of
 from wsmesh.contract import App, ChannelRule
 
 DEFAULT_RULE = ChannelRule(pattern="*")
@@ -47,6 +48,10 @@ class Directory:
                 self._rules.clear()
             self._rules[app.id, channel] = rule
         return rule
+
+    def is_cached(self, app: App, channel: str) -> bool:
+        """Whether the last event of a channel is kept for new subscribers."""
+        return kind_of(channel).cache or self.rule_for(app, channel).cache
 
     def _matchers_of(self, app: App) -> list[tuple[re.Pattern[str], ChannelRule]]:
         matchers = self._matchers.get(app.id)
