@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
+from wsmesh.position import MAX_SEQ, MAX_STREAMS, STREAM, WrongPosition
 from wsnode.domain.messages import StreamId
 
-MAX_STREAMS = 1_024
-MAX_SEQ = 2**53 - 1
-"""The largest whole number that JavaScript counts to exactly."""
-
-_STREAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}~[0-9a-z]{1,13}")
-
-
-class WrongPosition(Exception):
-    """A position that no node told anybody. The text says what is wrong with it."""
+__all__ = ["MAX_STREAMS", "WrongPosition", "ahead_of", "position_of"]
 
 
 def position_of(value: object) -> dict[StreamId, int]:
@@ -25,7 +17,7 @@ def position_of(value: object) -> dict[StreamId, int]:
     if len(value) > MAX_STREAMS:
         raise WrongPosition(f'"position" names {len(value)} streams, at most {MAX_STREAMS} are allowed')
     for stream, seq in value.items():
-        if not _STREAM.fullmatch(stream):
+        if not STREAM.fullmatch(stream):
             raise WrongPosition(f'"position" names {stream[:100]!r}, which is no stream id')
         if type(seq) is not int or not 0 <= seq <= MAX_SEQ:
             raise WrongPosition(f'The number of {stream} in "position" must be a whole number from 0 to {MAX_SEQ}')
