@@ -81,6 +81,23 @@ def test_a_wrong_rule_is_refused_by_its_field(wsmesh: Command, app: App) -> None
     assert refused.err.count("\n") == 1
 
 
+def test_webhooks_are_set_changed_and_deleted(wsmesh: Command, app: App) -> None:
+    """A webhook keeps what a later change does not name, and a wrong one is refused by its field."""
+    hooks = ("apps", "webhooks")
+    assert wsmesh(*hooks, "list", app["id"]).out == "this app has no webhook\n"
+    url = "https://shop.example/hooks"
+    made = wsmesh(*hooks, "set", app["id"], "orders", "--url", url, "--event", "cache_miss", "--json").json
+    assert made == {"name": "orders", "url": url, "events": ["cache_miss"], "channels": "*"}
+    changed = wsmesh(*hooks, "set", app["id"], "orders", "--channels", "order-*", "--json").json
+    assert changed == made | {"channels": "order-*"}
+    assert wsmesh(*hooks, "list", app["id"], "--json").json == [changed]
+    assert url in wsmesh(*hooks, "list", app["id"]).out
+    refused = wsmesh(*hooks, "set", app["id"], "orders", "--event", "channel_full")
+    assert (refused.code, refused.err[:18]) == (3, "wsmesh: events[0]:")
+    assert wsmesh(*hooks, "delete", app["id"], "orders", "--yes").out == "webhook orders is deleted\n"
+    assert wsmesh(*hooks, "delete", app["id"], "orders", "--yes").err.endswith("(unknown_webhook)\n")
+
+
 def test_keys_are_made_used_and_revoked(wsmesh: Command) -> None:
     """A key works from its making to its revocation; a list never shows it."""
     made = wsmesh("keys", "create", "second", "--role", "admin", "--expires-days", "1", "--json").json

@@ -22,6 +22,7 @@ from wsmesh.contract import (
     Registration,
     Slot,
     Slots,
+    Webhook,
     error_answer,
 )
 
@@ -36,6 +37,7 @@ NODE = {
 REGISTRATION = {name: value for name, value in NODE.items() if name != "slot"}
 RULE = ChannelRule(pattern="news-*", history_messages=5, cache=True)
 APP = App(id="1", key="k", secret="s", publish_keys=["ab"], limits=AppLimits(max_connections=2), rules=[RULE])
+HOOKED = msgspec.structs.replace(APP, webhooks=[Webhook(name="orders", url="https://shop.example/", channels="o-*")])
 
 
 @pytest.mark.parametrize(
@@ -43,6 +45,7 @@ APP = App(id="1", key="k", secret="s", publish_keys=["ab"], limits=AppLimits(max
     [
         RULE,
         APP,
+        HOOKED,
         ClusterConfig(generation=7, nodes=[msgspec.convert(NODE, Node)], apps=[APP]),
         msgspec.convert(REGISTRATION, Registration),
         Heartbeat(run="n1~abc", state="draining", figures=Figures(connections=4)),
@@ -138,3 +141,16 @@ def test_an_error_is_read_back() -> None:
 def test_an_answer_of_somebody_else_becomes_an_error(raw: bytes, message: str) -> None:
     """HAProxy's page, or anything else that is not ours, becomes an error with its status."""
     assert error_of(503, raw) == ErrorBody(code="http_503", message=message)
+
+
+def test_apps_of_a_registry_without_webhooks() -> None:
+    """An app that a registry of the version before sends has no webhooks."""
+    older = json.loads(msgspec.json.encode(APP))
+    del older["webhooks"]
+    assert msgspec.json.decode(json.dumps(older), type=App) == APP
+
+
+def test_webhook_events_of_a_newer_registry() -> None:
+    """A webhook that names an event which this version does not know is read, as are all others."""
+    newer = {"name": "a", "url": "https://a.example/", "events": ["channel_occupied", "moon_full"], "more": 1}
+    assert msgspec.convert(newer, Webhook).events == ("channel_occupied", "moon_full")

@@ -28,9 +28,9 @@ async def test_an_empty_database_is_not_ready(tmp_path: Path) -> None:
     """A database without its migrations says so, and is not served when migrating was not asked for."""
     async with registry.opened(RegistrySettings(db_path=tmp_path / "new.sqlite3")) as found:
         services = registry.compose(RegistrySettings(db_path=tmp_path / "new.sqlite3"), found)
-        with pytest.raises(StoreUnavailable, match=r"0001_initial; run `wsupdates migrate`"):
+        with pytest.raises(StoreUnavailable, match=r"0001_initial, 0002_webhooks; run `wsupdates migrate`"):
             await services.store.check()
-        with pytest.raises(SettingsError, match=r"^--no-migrate: 0001_initial not applied yet"):
+        with pytest.raises(SettingsError, match=r"^--no-migrate: 0001_initial, 0002_webhooks not applied yet"):
             await registry.ensure_migrated(found, apply=False)
 
 

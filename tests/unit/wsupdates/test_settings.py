@@ -25,7 +25,10 @@ STRONG = "0123456789abcdefghijklmn"
         ({"LEASE_SECONDS": "soon"}, "LEASE_SECONDS: found 'soon', expected seconds from 1 to 600"),
         ({"SLOTS": "0"}, "SLOTS: found '0', expected a number from 1 to 4096"),
         ({"TLS_CERT": "/x"}, "TLS_KEY: not set, expected a file, since TLS_CERT is set"),
-        ({"ALLOW_PLAINTEXT": "client"}, "ALLOW_PLAINTEXT: found 'client', expected registry, or nothing"),
+        (
+            {"ALLOW_PLAINTEXT": "client"},
+            "ALLOW_PLAINTEXT: found 'client', expected registry, webhooks, or registry,webhooks",
+        ),
         (
             {"DB_URL": "mysql://user:geheim@host/db"},
             "DB_URL: found a value that is not shown, expected postgresql://user:password@host/database",

@@ -25,13 +25,27 @@ RunId = Annotated[str, Meta(min_length=3, max_length=80)]
 """The stream id of one run of a node: `<node id>~<start time, milliseconds, base 36>`."""
 
 
+WEBHOOK_EVENTS = (
+    "channel_occupied",
+    "channel_vacated",
+    "member_added",
+    "member_removed",
+    "cache_miss",
+    "subscription_count",
+)
+"""What a webhook can be told."""
+
+Pattern = Annotated[str, Meta(min_length=1, max_length=164, pattern=r"^[A-Za-z0-9_\-=@,.;*]+$(?!\n)")]
+"""Names channels; `*` stands for any run of characters."""
+
+
 class ChannelRule(Struct, frozen=True, kw_only=True):
     """The settings of all channels of an app whose name matches `pattern`; `*` stands for any run of characters.
 
     When several rules match, the one with the most characters other than `*` wins, then the first by pattern.
     """
 
-    pattern: Annotated[str, Meta(min_length=1, max_length=164, pattern=r"^[A-Za-z0-9_\-=@,.;*]+$(?!\n)")]
+    pattern: Pattern
     history_messages: Annotated[int, Meta(ge=0, le=10_000)] = 100
     history_seconds: Annotated[int, Meta(ge=0, le=86_400)] = 300
     cache: bool = False
@@ -42,6 +56,19 @@ class ChannelRule(Struct, frozen=True, kw_only=True):
     presence_max_user_bytes: Annotated[int, Meta(ge=1, le=65_536)] = 1_024
     max_data_bytes: Annotated[int, Meta(ge=0, le=1_048_576)] = 0
     """Largest `data` of one event in bytes; 0: the limit of the app."""
+
+
+class Webhook(Struct, frozen=True, kw_only=True):
+    """A URL that is told what happens on an app's channels (`docs/webhooks.md`).
+
+    The registry checks what it takes; a node reads any text, so that a newer registry may know more events.
+    """
+
+    name: Name
+    url: str
+    events: tuple[str, ...] = WEBHOOK_EVENTS
+    channels: str = "*"
+    """Only channels whose name matches, as in a channel rule: `*` stands for any run of characters."""
 
 
 class AppLimits(Struct, frozen=True, kw_only=True):
@@ -68,6 +95,7 @@ class App(Struct, frozen=True, kw_only=True):
     """SHA-256 (hex) of each publish key that is valid now."""
     limits: AppLimits = AppLimits()
     rules: list[ChannelRule] = []
+    webhooks: list[Webhook] = []
 
 
 class Node(Struct, frozen=True, kw_only=True):

@@ -117,6 +117,18 @@ class RegistryClient:
         """Delete the channel rule of a pattern."""
         await self._call("DELETE", f"/apps/{_part(app)}/rules/{_part(pattern)}")
 
+    async def webhooks(self, app: str) -> list[Json]:
+        """The webhooks of an app."""
+        return await self._all(f"/apps/{_part(app)}/webhooks", "webhooks")
+
+    async def set_webhook(self, app: str, name: str, fields: Mapping[str, Any]) -> Json:
+        """Make or replace a webhook; what `fields` lacks gets its default."""
+        return await self._call("PUT", f"/apps/{_part(app)}/webhooks/{_part(name)}", json=fields)
+
+    async def delete_webhook(self, app: str, name: str) -> None:
+        """Delete a webhook."""
+        await self._call("DELETE", f"/apps/{_part(app)}/webhooks/{_part(name)}")
+
     async def keys(self) -> list[Json]:
         """All API keys, without the keys themselves."""
         return await self._all("/keys", "keys")

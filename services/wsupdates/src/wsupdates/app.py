@@ -57,7 +57,13 @@ def compose(settings: RegistrySettings, found: Database, clock: Callable[[], flo
         membership=Membership(
             store, published, administration, clock, lease=settings.lease_seconds, slots=settings.slots
         ),
-        apps=Apps(store, published, administration, secrets.token_urlsafe),
+        apps=Apps(
+            store,
+            published,
+            administration,
+            secrets.token_urlsafe,
+            plain_webhooks="webhooks" in settings.allow_plaintext,
+        ),
         keys=Keys(store, administration, clock, secrets.token_urlsafe),
         administration=administration,
         metrics=metrics,

@@ -67,10 +67,11 @@ class RegistrySettings(Settings):
     )
     tls_cert: Path | None = setting(None, about="Certificate of the registry (PEM); none: plain HTTP.")
     tls_key: Path | None = setting(None, about="Key of TLS_CERT (PEM).")
-    allow_plaintext: Annotated[tuple[Literal["registry"], ...], BeforeValidator(_words)] = setting(
+    allow_plaintext: Annotated[tuple[Literal["registry", "webhooks"], ...], BeforeValidator(_words)] = setting(
         (),
-        about="`registry` lets other machines be served in clear text, keys and all.",
-        expected="registry, or nothing",
+        about="What may go to other machines in clear text: `registry` (keys and all), `webhooks` (URLs with http), or "
+        "both, separated by a comma.",
+        expected="registry, webhooks, or registry,webhooks",
     )
     max_body_bytes: int = setting(
         262_144,

@@ -6,12 +6,15 @@ from typing import Annotated, Any
 
 import typer
 
-from wsmesh.cli import output
+from wsmesh.cli import output, webhooks
 from wsmesh.cli.options import AsJson, Yes
 from wsmesh.cli.running import confirm, run, target_of
 from wsmesh.registry_client import Json
 
-app = typer.Typer(help="Apps: list, create, show, change, delete; new publish keys and secrets.", no_args_is_help=True)
+app = typer.Typer(
+    help="Apps: list, create, show, change, delete; new publish keys and secrets; webhooks.", no_args_is_help=True
+)
+app.add_typer(webhooks.app, name="webhooks")
 
 AppId = Annotated[str, typer.Argument(metavar="APP", help="Id of the app.")]
 Name = Annotated[str | None, typer.Option(help="What people call the app.")]

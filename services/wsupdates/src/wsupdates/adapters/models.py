@@ -56,6 +56,7 @@ class AppRow(Model):
     publish_keys: fields.JSONField[list[str]] = fields.JSONField()
     limits: fields.JSONField[dict[str, int]] = fields.JSONField()
     rules: fields.JSONField[list[dict[str, Any]]] = fields.JSONField()
+    webhooks: fields.JSONField[list[dict[str, Any]]] = fields.JSONField(db_default=[])
 
     class Meta:
         """Names the table."""

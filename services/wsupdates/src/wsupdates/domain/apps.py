@@ -48,6 +48,8 @@ class AppView(AppSettings, frozen=True, kw_only=True):
     publish_keys: list[str] = []
     rules: int = 0
     """How many channel rules it has."""
+    webhooks: int = 0
+    """How many webhooks it has."""
 
 
 class CreatedApp(AppView, frozen=True, kw_only=True):
@@ -134,4 +136,11 @@ def unknown(app_id: str) -> Refusal:
 
 def _seen(app: App) -> dict[str, Any]:
     prefixes = [digest[:PREFIX] for digest in app.publish_keys]
-    return {"id": app.id, "key": app.key, "publish_keys": prefixes, "rules": len(app.rules), **fields(settings(app))}
+    return {
+        "id": app.id,
+        "key": app.key,
+        "publish_keys": prefixes,
+        "rules": len(app.rules),
+        "webhooks": len(app.webhooks),
+        **fields(settings(app)),
+    }

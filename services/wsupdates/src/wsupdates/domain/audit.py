@@ -25,9 +25,10 @@ class Entry(Struct, frozen=True, kw_only=True):
 
 
 def masked(app: App) -> dict[str, Any]:
-    """An app as the record shows it; its rules have records of their own."""
+    """An app as the record shows it; its rules and webhooks have records of their own."""
     shown: dict[str, Any] = msgspec.to_builtins(app)
     shown["rules"] = [one.pattern for one in app.rules]
+    shown["webhooks"] = [one.name for one in app.webhooks]
     shown["secret"] = MASK
     shown["publish_keys"] = [digest[:PREFIX] for digest in app.publish_keys]
     return shown
@@ -36,4 +37,10 @@ def masked(app: App) -> dict[str, Any]:
 def rule(app: App, pattern: str) -> dict[str, Any] | None:
     """A channel rule as the record shows it; None when there is none."""
     found: list[dict[str, Any]] = [msgspec.to_builtins(one) for one in app.rules if one.pattern == pattern]
+    return found[0] if found else None
+
+
+def webhook(app: App, name: str) -> dict[str, Any] | None:
+    """A webhook as the record shows it; None when there is none."""
+    found: list[dict[str, Any]] = [msgspec.to_builtins(one) for one in app.webhooks if one.name == name]
     return found[0] if found else None

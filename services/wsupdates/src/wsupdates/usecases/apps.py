@@ -7,27 +7,41 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from wsmesh.contract import App, ChannelRule
+from wsmesh.contract import App, ChannelRule, Webhook
 from wsupdates.domain import apps as domain
-from wsupdates.domain import audit
+from wsupdates.domain import audit, webhooks
 from wsupdates.domain.apps import AppView, CreatedApp, NewApp
 from wsupdates.domain.keys import digest
 from wsupdates.domain.refusals import Refusal
+from wsupdates.domain.webhooks import WebhookSettings
 from wsupdates.usecases.administration import Administration
 from wsupdates.usecases.published import Published
 from wsupdates.usecases.store import Duplicate, Store
 
+Part = tuple[str, Callable[[App], dict[str, Any] | None]]
+"""What of an app is changed: its name in the record, and how the record shows it."""
+
 
 class Apps:
-    """Create, read, change and delete. `token(n)` gives n random bytes as URL-safe text."""
+    """Create, read, change and delete. `token(n)` gives n random bytes as URL-safe text.
+
+    `plain_webhooks`: webhooks may go to other machines in clear text.
+    """
 
     def __init__(
-        self, store: Store, published: Published, administration: Administration, token: Callable[[int], str]
+        self,
+        store: Store,
+        published: Published,
+        administration: Administration,
+        token: Callable[[int], str],
+        *,
+        plain_webhooks: bool = False,
     ) -> None:
         self._store = store
         self._published = published
         self._administration = administration
         self._token = token
+        self._plain_webhooks = plain_webhooks
 
     async def create(self, key_name: str, new: NewApp) -> CreatedApp:
         """Add an app with one publish key."""
@@ -102,26 +116,59 @@ class Apps:
 
     async def put_rule(self, key_name: str, app_id: str, rule: ChannelRule) -> ChannelRule:
         """Add or replace a channel rule."""
-        await self._changed(key_name, "rule.put", app_id, lambda app: domain.with_rule(app, rule), rule.pattern)
+        await self._changed(
+            key_name,
+            "rule.put",
+            app_id,
+            lambda app: domain.with_rule(app, rule),
+            (f"rule:{app_id}/{rule.pattern}", lambda app: audit.rule(app, rule.pattern)),
+        )
         return rule
 
     async def remove_rule(self, key_name: str, app_id: str, pattern: str) -> None:
         """Remove a channel rule."""
-        await self._changed(key_name, "rule.delete", app_id, lambda app: domain.without_rule(app, pattern), pattern)
+        await self._changed(
+            key_name,
+            "rule.delete",
+            app_id,
+            lambda app: domain.without_rule(app, pattern),
+            (f"rule:{app_id}/{pattern}", lambda app: audit.rule(app, pattern)),
+        )
+
+    async def put_webhook(self, key_name: str, app_id: str, wanted: WebhookSettings) -> Webhook:
+        """Add or replace a webhook."""
+        webhook = webhooks.checked(wanted, plain=self._plain_webhooks)
+        await self._changed(
+            key_name,
+            "webhook.put",
+            app_id,
+            lambda app: webhooks.with_webhook(app, webhook),
+            (f"webhook:{app_id}/{webhook.name}", lambda app: audit.webhook(app, webhook.name)),
+        )
+        return webhook
+
+    async def remove_webhook(self, key_name: str, app_id: str, name: str) -> None:
+        """Remove a webhook."""
+        await self._changed(
+            key_name,
+            "webhook.delete",
+            app_id,
+            lambda app: webhooks.without_webhook(app, name),
+            (f"webhook:{app_id}/{name}", lambda app: audit.webhook(app, name)),
+        )
 
     async def _changed(
-        self, key_name: str, action: str, app_id: str, change: Callable[[App], App], pattern: str | None = None
+        self, key_name: str, action: str, app_id: str, change: Callable[[App], App], part: Part | None = None
     ) -> App:
-        """Change an app; the record shows it, or its rule of `pattern` alone."""
+        """Change an app; the record shows it, or the `part` of it alone."""
         async with self._store.changing():
             before = await self.one(app_id)
             after = change(before)
             if after != before:
                 await self._store.save_app(after)
                 await self._published.bump()
-                thing = f"app:{app_id}" if pattern is None else f"rule:{app_id}/{pattern}"
-                shown = (audit.masked(app) if pattern is None else audit.rule(app, pattern) for app in (before, after))
-                await self._administration.record(key_name, action, thing, *shown)
+                thing, shown = part or (f"app:{app_id}", audit.masked)
+                await self._administration.record(key_name, action, thing, shown(before), shown(after))
         await self._published.refresh()
         return after
 

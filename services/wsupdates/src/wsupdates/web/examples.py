@@ -65,6 +65,7 @@ APP: dict[str, Any] = {
     "limits": LIMITS,
     "publish_keys": ["5f0c2b9d1e7a"],
     "rules": 1,
+    "webhooks": 1,
 }
 CREATED_APP: dict[str, Any] = APP | {"secret": "shown once", "publish_key": "wsp_shown once"}
 RULE: dict[str, Any] = {
@@ -78,6 +79,13 @@ RULE: dict[str, Any] = {
     "max_data_bytes": 0,
 }
 RULE_BODY: dict[str, Any] = {"history_messages": 500, "history_seconds": 3600, "cache": True}
+WEBHOOK: dict[str, Any] = {
+    "name": "orders",
+    "url": "https://shop.example/pusher/webhooks",
+    "events": ["channel_occupied", "channel_vacated"],
+    "channels": "order-*",
+}
+WEBHOOK_BODY: dict[str, Any] = {name: value for name, value in WEBHOOK.items() if name != "name"}
 CONFIG: dict[str, Any] = {
     "generation": 1767225600,
     "nodes": [PLAIN_NODE],
@@ -92,6 +100,7 @@ CONFIG: dict[str, Any] = {
             "publish_keys": ["SHA-256, hexadecimal"],
             "limits": LIMITS,
             "rules": [RULE],
+            "webhooks": [WEBHOOK],
         }
     ],
 }

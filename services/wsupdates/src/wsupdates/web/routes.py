@@ -13,11 +13,17 @@ from sanic.config import Config
 from sanic.response import BaseHTTPResponse
 
 from wsupdates.domain.refusals import Refusal
-from wsupdates.web import apps, bodies, docs, errors, keys, nodes, openapi, system
+from wsupdates.web import apps, bodies, docs, errors, keys, nodes, openapi, system, webhooks
 from wsupdates.web.endpoint import Call, Endpoint
 from wsupdates.web.services import Services
 
-ENDPOINTS: tuple[Endpoint, ...] = (*system.ENDPOINTS, *nodes.ENDPOINTS, *apps.ENDPOINTS, *keys.ENDPOINTS)
+ENDPOINTS: tuple[Endpoint, ...] = (
+    *system.ENDPOINTS,
+    *nodes.ENDPOINTS,
+    *apps.ENDPOINTS,
+    *webhooks.ENDPOINTS,
+    *keys.ENDPOINTS,
+)
 
 RESPONSE_SECONDS = system.MAX_WAIT + 15
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from wsmesh.contract import ChannelRule, Figures, Name, Node
+from wsmesh.contract import ChannelRule, Figures, Name, Node, Webhook
 from wsupdates.domain.apps import AppView
 from wsupdates.domain.audit import Entry
 from wsupdates.domain.keys import ApiKey, Role
@@ -68,6 +68,13 @@ class RulePage(Struct, frozen=True, kw_only=True):
     """Channel rules by pattern; `next` is the `after` of the next page, null on the last."""
 
     rules: list[ChannelRule]
+    next: str | None = None
+
+
+class WebhookPage(Struct, frozen=True, kw_only=True):
+    """Webhooks by name; `next` is the `after` of the next page, null on the last."""
+
+    webhooks: list[Webhook]
     next: str | None = None
 
 
