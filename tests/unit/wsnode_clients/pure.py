@@ -13,6 +13,7 @@ from wsnode.domain.history import History
 from wsnode.domain.hub import Effects, Hub
 from wsnode.domain.messages import Event, Message, Payload
 from wsnode.domain.session import Reply, Session
+from wsnode.domain.transitions import Transition
 
 APP = App(
     id="shop",
@@ -34,6 +35,8 @@ class PureHub(Hub):
         self.known = {STREAM: 0}
         self.floors: dict[str, int] = {}
         self.time_of_day = 1_000_000.0
+        self.seen: list[Transition] = []
+        """What an observer is told, until the test takes it away."""
         super().__init__(
             STREAM,
             Directory(apps or (APP,)),
@@ -41,6 +44,7 @@ class PureHub(Hub):
             position=lambda: dict(self.known),
             floors=lambda: self.floors,
             time_of_day=lambda: self.time_of_day,
+            observe=self.seen.append,
         )
 
     def deliver(self, stream: str, message: Message, now: float) -> Effects:
@@ -99,6 +103,12 @@ def deliver(
 def event(*channels: str, data: str = "{}", name: str = "news", **more: Any) -> Event:
     """An event of APP."""
     return Event(app=APP.id, channels=list(channels), name=name, data=data, **more)
+
+
+def loop_back(hub: Hub, now: float = 0) -> list[Effects]:
+    """Publish what the hub announces on its own stream, which brings it back to the hub."""
+    waiting, hub.announcements[:] = list(hub.announcements), []
+    return [deliver(hub, payload, now=now) for payload in waiting]
 
 
 def written(effects: Effects) -> list[tuple[Any, set[str]]]:

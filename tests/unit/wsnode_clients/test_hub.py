@@ -187,13 +187,13 @@ def test_rules_that_change_count_for_channels_that_are_open() -> None:
     deliver(hub, event("a"))
     assert hub.last_event(APP.id, "a") is None
     hub.apply(Directory([changed(rules=[ChannelRule(pattern="a", cache=True, subscription_count=True)])]), 0)
-    assert hub.counts.announcements == [SubscriptionCount(APP.id, "a", 1)]
+    assert hub.announcements == [SubscriptionCount(APP.id, "a", 1)]
     deliver(hub, event("a", data="kept"))
     second = make_session(hub, socket_id="2.0")
     assert said(second, "pusher:subscribe", {"channel": "a"})[1]["data"] == "kept"
-    hub.counts.announcements.clear()
+    hub.announcements.clear()
     hub.apply(Directory([changed()]), 0)
-    assert hub.counts.announcements == [SubscriptionCount(APP.id, "a", 0)]
+    assert hub.announcements == [SubscriptionCount(APP.id, "a", 0)]
     assert hub.last_event(APP.id, "a") is None
     assert said(make_session(hub, socket_id="3.0"), "pusher:subscribe", {"channel": "a"}) == [succeeded("a")]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.unit.wsnode_clients import pure
 from tests.unit.wsnode_clients.pure import APP, deliver, event, make_hub, make_session, said, subscribed, written
 from wsnode.domain.hub import Effects, Hub
 from wsnode.domain.messages import SubscriptionCount, node_of
@@ -20,9 +21,8 @@ def told(effects: Effects) -> list[str]:
 
 
 def loop_back(hub: Hub, now: float = 0) -> list[str]:
-    """Publish what the hub announces on the own stream, which brings it back to the hub."""
-    waiting, hub.counts.announcements[:] = list(hub.counts.announcements), []
-    return [data for one in waiting for data in told(deliver(hub, one, now=now))]
+    """What subscribers are told of the hub's own announcements."""
+    return [data for effects in pure.loop_back(hub, now) for data in told(effects)]
 
 
 def met(hub: Hub, *streams: str) -> None:
@@ -43,7 +43,7 @@ def test_subscribers_hear_their_number() -> None:
     assert loop_back(hub) == ['{"subscription_count":1}']
     two = make_session(hub, socket_id="9.9")
     subscribed(two, CHANNEL)
-    assert hub.counts.announcements == [count(2)]
+    assert hub.announcements == [count(2)]
     assert loop_back(hub) == ['{"subscription_count":2}']
     said(two, "pusher:unsubscribe", {"channel": CHANNEL})
     assert loop_back(hub) == ['{"subscription_count":1}']
@@ -66,7 +66,7 @@ def test_only_channels_with_the_rule_are_counted() -> None:
     """Other channels announce nothing."""
     hub = make_hub()
     subscribed(make_session(hub), "plain")
-    assert hub.counts.announcements == []
+    assert hub.announcements == []
 
 
 def test_the_number_is_that_of_all_nodes() -> None:
@@ -116,9 +116,9 @@ def test_above_a_hundred_the_number_is_told_every_five_seconds() -> None:
     join(hub, 20, now=11)
     assert loop_back(hub, now=11) == []
     assert told(hub.tick(14.9)) == []
-    assert hub.counts.announcements == []
+    assert hub.announcements == []
     hub.tick(15)
-    assert hub.counts.announcements == [count(121)]
+    assert hub.announcements == [count(121)]
     assert loop_back(hub, now=15) == ['{"subscription_count":121}']
     assert told(deliver(hub, count(9), stream="n2~b", now=16)) == []
     assert told(deliver(hub, count(8), stream="n2~b", now=17)) == []
@@ -133,7 +133,7 @@ def test_a_channel_that_empties_is_announced_and_forgotten() -> None:
     subscribed(session, CHANNEL)
     loop_back(hub)
     hub.remove(session, 1)
-    assert hub.counts.announcements == [count(0)]
+    assert hub.announcements == [count(0)]
     loop_back(hub, now=1)
     assert (hub.counts.total((APP.id, CHANNEL)), hub.own_counts()) == (0, [])
 

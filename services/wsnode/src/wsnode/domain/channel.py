@@ -21,11 +21,12 @@ class Ahead(NamedTuple):
 class Channel:
     """Its subscribers, and those of them that are ahead of this node."""
 
-    __slots__ = ("ahead", "cached", "counted", "sessions")
+    __slots__ = ("ahead", "cached", "counted", "sessions", "watched")
 
-    def __init__(self, *, cached: bool, counted: bool) -> None:
+    def __init__(self, *, cached: bool, counted: bool, watched: bool = False) -> None:
         self.cached = cached
         self.counted = counted
+        self.watched = watched
         self.sessions: set[Session] = set()
         self.ahead: dict[Session, Ahead] = {}
 

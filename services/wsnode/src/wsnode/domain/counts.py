@@ -1,10 +1,10 @@
-"""How many connections of the whole cluster are subscribed to the channels whose rule counts them."""
+"""How many connections of the whole cluster are subscribed to the channels that are counted, and which are occupied."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from wsnode.domain.messages import SubscriptionCount
+from wsnode.domain.messages import Payload, SubscriptionCount
 
 Key = tuple[str, str]
 """App id and channel."""
@@ -50,15 +50,27 @@ class Throttle:
 
 
 class Counts:
-    """Each node's number of subscribers by channel, and when to tell others and the subscribers of a change."""
+    """Each node's number of subscribers by channel, and when to tell others and the subscribers of a change.
 
-    def __init__(self, node: str, own: Callable[[Key], int]) -> None:
+    `own` is this node's number: of a channel that is only watched it is 1 for any number of subscribers. `occupied` is
+    told when a channel gets its first subscriber in the cluster, and when it has lost its last.
+    """
+
+    def __init__(
+        self,
+        node: str,
+        own: Callable[[Key], int],
+        announcements: list[Payload],
+        occupied: Callable[[Key, bool], None],
+    ) -> None:
         self._node = node
         self._own = own
+        self._occupied = occupied
         self._by_key: dict[Key, dict[str, int]] = {}
+        self._announced: dict[Key, int] = {}
         self._announce = Throttle()
         self._tell = Throttle()
-        self.announcements: list[SubscriptionCount] = []
+        self.announcements = announcements
         """What is to be published on the own stream; whoever publishes takes it away."""
 
     def total(self, key: Key) -> int:
@@ -66,29 +78,25 @@ class Counts:
         return sum(self._by_key.get(key, {}).values())
 
     def changed(self, key: Key, now: float) -> None:
-        """The number of this node's subscribers changed."""
-        if self._announce.now(key, max(self.total(key), self._own(key)), now):
+        """The number of this node's subscribers may have changed."""
+        own = self._own(key)
+        if own != self._announced.get(key, 0) and self._announce.now(key, max(self.total(key), own), now):
             self._announce_now(key)
 
     def learn(self, node: str, count: SubscriptionCount, now: float) -> Key | None:
         """Take a node's announcement; the channel, if its subscribers are to be told at once."""
-        key = (count.app, count.channel)
-        nodes = self._by_key.setdefault(key, {})
-        if nodes.get(node, 0) == count.count:
-            return None
-        nodes[node] = count.count
-        return self._after(key, now)
+        return self._set(node, (count.app, count.channel), count.count, now)
 
     def forget_node(self, node: str, now: float) -> list[Key]:
         """A node is gone; the channels whose subscribers are to be told at once."""
-        keys = [key for key, nodes in self._by_key.items() if nodes.pop(node, 0)]
-        return [key for key in keys if self._after(key, now)]
+        return self.replace(node, [], now)
 
     def replace(self, node: str, counts: list[SubscriptionCount], now: float) -> list[Key]:
         """Take all numbers of a node at once, instead of what was known; the channels to tell at once."""
-        keys = [key for key in self.forget_node(node, now) if key is not None]
-        keys += [key for count in counts if (key := self.learn(node, count, now)) is not None]
-        return list(dict.fromkeys(keys))
+        numbers = {key: 0 for key, nodes in self._by_key.items() if node in nodes}
+        numbers |= {(count.app, count.channel): count.count for count in counts}
+        changed = (self._set(node, key, number, now) for key, number in numbers.items())
+        return [key for key in changed if key is not None]
 
     def tick(self, now: float) -> list[Key]:
         """Announce what waited; the channels whose subscribers are to be told."""
@@ -102,15 +110,28 @@ class Counts:
         return [SubscriptionCount(app, channel, number) for (app, channel), number in mine if number]
 
     def _announce_now(self, key: Key) -> None:
-        self.announcements.append(SubscriptionCount(*key, self._own(key)))
+        number = self._own(key)
+        if number:
+            self._announced[key] = number
+        else:
+            self._announced.pop(key, None)
+        self.announcements.append(SubscriptionCount(*key, number))
 
-    def _after(self, key: Key, now: float) -> Key | None:
-        nodes = self._by_key[key]
-        for node in [node for node, number in nodes.items() if not number]:
+    def _set(self, node: str, key: Key, number: int, now: float) -> Key | None:
+        nodes = self._by_key.get(key, {})
+        if nodes.get(node, 0) == number:
+            return None
+        if number:
+            nodes[node] = number
+            if len(nodes) == 1 and key not in self._by_key:
+                self._by_key[key] = nodes
+                self._occupied(key, True)
+        else:
             del nodes[node]
-        if not nodes:
-            del self._by_key[key]
-            self._tell.forget(key)
-            self._announce.forget(key)
-            return key
+            if not nodes:
+                del self._by_key[key]
+                self._tell.forget(key)
+                self._announce.forget(key)
+                self._occupied(key, False)
+                return key
         return key if self._tell.now(key, sum(nodes.values()), now) else None

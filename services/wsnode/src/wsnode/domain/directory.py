@@ -53,6 +53,10 @@ class Directory:
         """Whether the last event of a channel is kept for new subscribers."""
         return kind_of(channel).cache or self.rule_for(app, channel).cache
 
+    def is_watched(self, app: App, channel: str) -> bool:  # noqa: ARG002
+        """Whether somebody is to be told when a channel is occupied and vacated (Transition)."""
+        return False
+
     def _matchers_of(self, app: App) -> list[tuple[re.Pattern[str], ChannelRule]]:
         matchers = self._matchers.get(app.id)
         if matchers is None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from wsmesh.contract import App
+from wsnode.domain.channel import Channel
 from wsnode.domain.counts import Counts, Key
 from wsnode.domain.deliveries import Delivery, Effects, Joined
 from wsnode.domain.directory import Directory
@@ -14,11 +15,12 @@ from wsnode.domain.frames import succeeded, system_event
 from wsnode.domain.history import History
 from wsnode.domain.keys import Keys
 from wsnode.domain.last_events import Last
-from wsnode.domain.messages import Event, Message, StreamId, SubscriptionCount, Terminate, node_of
+from wsnode.domain.messages import Event, Message, Payload, StreamId, SubscriptionCount, Terminate, node_of
 from wsnode.domain.resuming import Resuming
 from wsnode.domain.runs import Runs
 from wsnode.domain.sessions import Sessions
 from wsnode.domain.subscriptions import Subscriptions
+from wsnode.domain.transitions import Transition
 
 if TYPE_CHECKING:
     from wsnode.domain.session import Session
@@ -31,6 +33,10 @@ class Hub:
 
     `stream` is that of this run of this node. `position` is how far each stream has been delivered here, and `floors`
     up to where each may be incomplete here. `time_of_day` is in seconds since the epoch, `now` in steady seconds.
+    `observe` is told what happens to channels, in the midst of it: it must not call the hub.
+
+    After each call, whoever drives the hub puts all `announcements` on the own stream and hands that message back with
+    `deliver`, before the next call.
     """
 
     def __init__(
@@ -42,17 +48,21 @@ class Hub:
         position: Callable[[], dict[StreamId, int]],
         floors: Callable[[], Mapping[StreamId, int]],
         time_of_day: Callable[[], float],
+        observe: Callable[[Transition], None] = lambda _: None,
     ) -> None:
         self.directory = directory
         self._position = position
         self._floors = floors
         self._time_of_day = time_of_day
+        self._observe = observe
         self._sessions = Sessions()
         self._subscriptions = Subscriptions()
         self._events = Events(history)
         self._resuming = Resuming(history, self._subscriptions, position, floors)
         self._runs = Runs(stream)
-        self.counts = Counts(node_of(stream), self._subscriptions.counted)
+        self.announcements: list[Payload] = []
+        """What is to be published on the own stream; whoever publishes takes it away."""
+        self.counts = Counts(node_of(stream), self._subscriptions.announced, self.announcements, self._occupied)
 
     # --- figures
 
@@ -126,19 +136,21 @@ class Hub:
         """
         start = None if position is None else self._resuming.start(session, position)
         channel = self._subscriptions.join(session, app, name, self.directory)
-        if channel.counted:
-            self.counts.changed((app.id, name), now)
+        self._changed(channel, (app.id, name), now)
         resumed = None if start is None else self._resuming.resume(session, (app.id, name), channel, start, now)
         answer = succeeded(name, None if resumed is None else resumed.data)
         if resumed is not None and resumed.recovered:
             return Joined([answer], resumed.missed)
-        return Joined([answer, *(self._events.cached(app.id, name, position or {}) if channel.cached else ())])
+        if not channel.cached:
+            return Joined([answer])
+        if self._events.last(app.id, name) is None:
+            self._observe(Transition("cache_miss", app.id, name))
+        return Joined([answer, *self._events.cached(app.id, name, position or {})])
 
     def unsubscribe(self, session: Session, name: str, now: float) -> None:
         """End a subscription that there is."""
         channel = self._subscriptions.leave(session, name)
-        if channel.counted:
-            self.counts.changed((session.app_id, name), now)
+        self._changed(channel, (session.app_id, name), now)
 
     def channel_counts(self, app: str, prefix: str = "", channels: Iterable[str] | None = None) -> dict[str, int]:
         """This node's subscribers of the app's channels that begin with `prefix`, or of those named.
@@ -217,12 +229,22 @@ class Hub:
 
     # ---
 
+    def _changed(self, channel: Channel, key: Key, now: float) -> None:
+        if channel.counted or channel.watched:
+            self.counts.changed(key, now)
+
+    def _occupied(self, key: Key, occupied: bool) -> None:
+        self._observe(Transition("channel_occupied" if occupied else "channel_vacated", *key))
+
     def _tell(self, keys: Iterable[Key | None]) -> Effects:
         deliveries = []
         for key in keys:
-            channel = self._subscriptions.find(key) if key is not None else None
-            if key is not None and channel is not None and channel.counted:
-                data = {"subscription_count": self.counts.total(key)}
-                frame = system_event("pusher_internal:subscription_count", data, key[1])
+            app = self.directory.by_id(key[0]) if key is not None else None
+            if key is None or app is None or not self.directory.rule_for(app, key[1]).subscription_count:
+                continue
+            number, channel = self.counts.total(key), self._subscriptions.find(key)
+            self._observe(Transition("subscription_count", *key, number=number))
+            if channel is not None:
+                frame = system_event("pusher_internal:subscription_count", {"subscription_count": number}, key[1])
                 deliveries.append(Delivery(frame, channel.sessions))
         return Effects(deliveries)

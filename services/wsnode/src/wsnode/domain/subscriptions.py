@@ -34,8 +34,11 @@ class Subscriptions:
         channels = self._channels.setdefault(app.id, {})
         channel = channels.get(name)
         if channel is None:
-            counted = directory.rule_for(app, name).subscription_count
-            channel = channels[name] = Channel(cached=directory.is_cached(app, name), counted=counted)
+            channel = channels[name] = Channel(
+                cached=directory.is_cached(app, name),
+                counted=directory.rule_for(app, name).subscription_count,
+                watched=directory.is_watched(app, name),
+            )
         channel.sessions.add(session)
         session.channels.add(name)
         self.number += 1
@@ -69,10 +72,12 @@ class Subscriptions:
             if name.startswith(prefix) and (prefix.startswith("#") or not name.startswith("#"))
         }
 
-    def counted(self, key: Key) -> int:
-        """The subscribers of a channel as far as its rule counts them."""
+    def announced(self, key: Key) -> int:
+        """What other nodes are told of a channel: its subscribers if its rule counts them, 1 if it is only watched."""
         channel = self.find(key)
-        return len(channel.sessions) if channel is not None and channel.counted else 0
+        if channel is None or not (channel.counted or channel.watched):
+            return 0
+        return len(channel.sessions) if channel.counted else 1
 
     def apply(self, directory: Directory) -> list[Key]:
         """Follow the rules of a new configuration; the channels whose subscribers begin or cease to be counted."""
@@ -80,8 +85,8 @@ class Subscriptions:
         for app in directory.apps:
             for name, channel in self._channels.get(app.id, {}).items():
                 channel.cached = directory.is_cached(app, name)
-                counted = directory.rule_for(app, name).subscription_count
-                if counted != channel.counted:
-                    channel.counted = counted
+                wanted = directory.rule_for(app, name).subscription_count, directory.is_watched(app, name)
+                if wanted != (channel.counted, channel.watched):
+                    channel.counted, channel.watched = wanted
                     changed.append((app.id, name))
         return changed

@@ -14,7 +14,7 @@ from wsnode.domain.admission import admit
 from wsnode.domain.close_codes import Close
 from wsnode.domain.directory import Directory
 from wsnode.domain.hub import Effects, Hub
-from wsnode.domain.messages import Message, StreamId, SubscriptionCount
+from wsnode.domain.messages import Message, Payload, StreamId, SubscriptionCount
 from wsnode.domain.session import Session, new_socket_id
 from wsnode.settings import NodeSettings
 from wsnode.web.connection import CLOSE_SECONDS, Connection
@@ -36,7 +36,7 @@ FLUSH_BYTES = 65_536
 class Clients:
     """The connections of a node.
 
-    `announce` takes each subscription count that is to be published on the own stream (and delivered here as well).
+    `announce` takes each payload that is to be published on the own stream (and delivered here as well).
     `now` is a steady clock in seconds. The figures are plain integers for whoever exports them.
     """
 
@@ -45,7 +45,7 @@ class Clients:
         hub: Hub,
         settings: NodeSettings,
         *,
-        announce: Callable[[SubscriptionCount], object],
+        announce: Callable[[Payload], object],
         now: Callable[[], float],
     ) -> None:
         self.hub = hub
@@ -172,7 +172,7 @@ class Clients:
 
     def after_change(self) -> None:
         """Publish what the hub wants the other nodes to know."""
-        waiting = self.hub.counts.announcements
+        waiting = self.hub.announcements
         while waiting:
             self._announce(waiting.pop(0))
 
