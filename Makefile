@@ -68,7 +68,7 @@ lab-destroy: ## End the lab; nothing stays
 
 ##@ Work on it
 
-.PHONY: setup check format unit simulate simulation integration containers browser test docs clean
+.PHONY: setup check format unit simulate simulation integration browser containers molecule test-hosts test docs clean
 setup: ## Install all that development and tests need: .venv, and programs from the system's packages
 	@$(BOOTSTRAP) python dev
 	@$(BOOTSTRAP) system haproxy chromium postgresql node promtool
@@ -107,16 +107,27 @@ integration: ## Run the tests with real processes, HAProxy, SQLite, PostgreSQL, 
 	@$(MAKE) setup
 	$(BIN)/pytest tests/integration -n 2 --dist loadfile $(PYTEST_ARGS)
 
-containers: ## Build the Docker images and run them as docker/compose.yml says
-	@$(MAKE) setup
-	@$(BOOTSTRAP) system docker
-	$(BIN)/pytest tests/docker $(PYTEST_ARGS)
-
 browser: ## Run the tests in headless Chromium; screenshots go to build/screenshots/
 	@$(MAKE) setup
 	$(BIN)/pytest tests/browser -n 2 $(PYTEST_ARGS)
 
-test: setup check unit simulation integration browser ## Run everything: check, unit, simulation, integration, browser
+containers: ## Run the Docker images as docker/compose.yml says, and follow docs/deployment.md on a bare host
+	@$(MAKE) setup
+	@VENV=$(DEPLOY_VENV) $(BOOTSTRAP) python deploy
+	@$(BOOTSTRAP) system docker
+	tests/hosts/engine hold $(BIN)/pytest tests/docker tests/hosts $(PYTEST_ARGS)
+
+molecule: ## Run the Molecule scenarios on systemd hosts in containers (ROLES="site haproxy"); logs go to build/molecule/
+	@$(MAKE) setup
+	@VENV=$(DEPLOY_VENV) $(BOOTSTRAP) python deploy
+	@$(BOOTSTRAP) system docker
+	tests/hosts/engine hold $(DEPLOY_VENV)/bin/python scripts/scenarios.py $(ROLES)
+
+test-hosts: ## Run what needs hosts: containers, molecule; Docker is started for it if none runs
+	@$(BOOTSTRAP) system docker
+	tests/hosts/engine hold $(MAKE) containers molecule
+
+test: setup check unit simulation integration browser test-hosts ## Run everything
 
 docs: ## Write the documentation that comes from the code
 	@$(BOOTSTRAP) python dev
