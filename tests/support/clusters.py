@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from typing import Any
 
 import pusher  # type: ignore[import-untyped]
 
+from tests.support.waiting import until
 from wsmesh import tls
 from wsmesh_demo.cluster import Cluster
 from wsmesh_demo.plan import Plan
@@ -36,3 +38,16 @@ def official_client(cluster: Cluster, **options: Any) -> pusher.Pusher:
 def trust(cluster: Cluster) -> ssl.SSLContext:
     """A TLS context that trusts HAProxy's certificate."""
     return tls.client_context(cluster.certificates.ca)
+
+
+async def set_rule(cluster: Cluster, pattern: str, **fields: Any) -> None:
+    """Make or change a rule of the cluster's app, and wait until every node that runs knows it."""
+    async with cluster.registry.client() as registry:
+        await registry.set_rule(cluster.app.id, pattern, fields)
+        generation = await registry.generation()
+
+    def known() -> bool:
+        logs = [node.process.log.read_text() for node in cluster.nodes if node.process.alive]
+        return all(max(map(int, re.findall(r" generation=(\d+)", log)), default=0) >= generation for log in logs)
+
+    await until(known, 30)

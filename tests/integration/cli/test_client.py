@@ -13,7 +13,21 @@ import trustme
 
 from tests.integration.cli.cluster import free_port
 from tests.integration.cli.pusher_server import Act, Conversation, pusher_server
-from wsmesh.client import Client, Connected, Event, Item, Lost, Reconnect, Stopped, Subscribed, Unreachable, signer
+from wsmesh.client import (
+    Authorization,
+    Client,
+    Connected,
+    Event,
+    Item,
+    Lost,
+    NotAuthorized,
+    Reconnect,
+    Refused,
+    Stopped,
+    Subscribed,
+    Unreachable,
+    signer,
+)
 from wsmesh.signature import channel_auth
 from wsmesh.tls import client_context, server_context
 
@@ -88,7 +102,37 @@ async def test_private_channels_are_joined_with_a_signature() -> None:
     async with pusher_server(act) as server, Client(server.url, "key", authorize=signer("key", "secret")) as client:
         await client.subscribe("private-a")
         await until_event(client)
-    assert seen == [{"channel": "private-a", "auth": channel_auth("key", "secret", "1.2", "private-a")}]
+    assert seen == [{"channel": "private-a", "position": {}, "auth": channel_auth("key", "secret", "1.2", "private-a")}]
+
+
+@pytest.mark.parametrize("awaited", [False, True])
+async def test_a_back_end_gives_the_proof(awaited: bool) -> None:
+    """`authorize` may be a coroutine; what it refuses is an item, and other channels are joined."""
+    seen = []
+
+    async def act(client: Conversation) -> None:
+        seen.extend(await client.take(2))
+        await client.say("x", channel="news")
+        await client.socket.wait_closed()
+
+    def authorize(socket_id: str, channel: str) -> Authorization:
+        if channel == "private-b":
+            raise NotAuthorized("not yours")
+        return Authorization(f"key:{socket_id}:{channel}", "{}")
+
+    async def ask(socket_id: str, channel: str) -> Authorization:
+        await asyncio.sleep(0)
+        return authorize(socket_id, channel)
+
+    prove = ask if awaited else authorize
+    async with pusher_server(act) as server, Client(server.url, "key", authorize=prove) as client:
+        await client.subscribe("presence-a", "private-b", "news")
+        found = await until_event(client)
+    assert Refused("private-b", "not yours") in found
+    assert [(data.get("auth"), data.get("channel_data")) for data in seen] == [
+        ("key:1.2:presence-a", "{}"),
+        (None, None),
+    ]
 
 
 @pytest.mark.parametrize("code", [4200, 1006, 1001, 4100])
@@ -107,7 +151,7 @@ async def test_a_lost_connection_is_opened_again(code: int) -> None:
         found = await until_event(client)
     (lost,) = [item for item in found if isinstance(item, Lost)]
     assert lost.code == code
-    assert found[-2] == Subscribed("news")
+    assert found[-2] == Subscribed("news", False)
     pause = server.arrivals[1] - server.arrivals[0]
     assert pause >= lost.wait
     assert (lost.wait == 0) if code == 4200 else (lost.wait >= 0.3) if code == 4100 else (lost.wait <= 0.02)
@@ -172,7 +216,7 @@ async def test_channels_are_joined_and_left_while_it_runs() -> None:
             if isinstance(item, Event):
                 break
     assert [(frame["event"], frame["data"]) for frame in heard] == [
-        ("pusher:subscribe", {"channel": "late"}),
+        ("pusher:subscribe", {"channel": "late", "position": {}}),
         ("pusher:unsubscribe", {"channel": "late"}),
     ]
 

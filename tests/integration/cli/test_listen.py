@@ -75,7 +75,43 @@ async def test_events_are_json_lines_for_scripts(tmp_path: Path) -> None:
         assert process.stdout is not None
         line = json.loads(await process.stdout.readline())
     assert line.pop("time") > 1_700_000_000
-    assert line == {"channel": "news", "name": "headline", "data": '{"a": 1}', "id": "n1~x:1", "user_id": None}
+    assert line == {
+        "channel": "news",
+        "name": "headline",
+        "data": '{"a": 1}',
+        "id": "n1~x:1",
+        "user_id": None,
+        "position": None,
+    }
+
+
+async def recover(client: Conversation) -> None:
+    """Take a subscriber who asks for a position, and tell it one event that it missed and one that is new."""
+    await client.say("pusher:connection_established", {"socket_id": "1.2", "activity_timeout": 30})
+    asked = (await client.hear())["data"]
+    answer = {"recovered": bool(asked["position"]), "position": {"n1~x": 7, "n2~y": 1}}
+    await client.say("pusher_internal:subscription_succeeded", answer, channel=asked["channel"])
+    if asked["position"]:
+        await client.say("missed", asked["position"], channel=asked["channel"], id="n1~x:7")
+    await client.say("new", {}, channel=asked["channel"], id="n1~x:8")
+    await client.socket.wait_closed()
+
+
+async def test_it_goes_on_from_a_position(tmp_path: Path) -> None:
+    """The position that the last line tells, or that of an event, is one to begin with later."""
+    async with pusher_server(recover) as server:
+        async with listening(tmp_path, server.url, "news", "--count", "1") as process:
+            code, _, err = await finished(process)
+        assert code == 0
+        assert err.splitlines()[-1] == "to go on from here: --from news:n1~x:8,n2~y:1"
+        start = "n1~x:6,n2~y:1"
+        async with listening(tmp_path, server.url, "news", "--count", "2", "--json", "--from", start) as process:
+            code, out, err = await finished(process)
+    assert code == 0
+    missed, new = map(json.loads, out.splitlines())
+    assert json.loads(missed["data"]) == {"n1~x": 6, "n2~y": 1}
+    assert (missed["position"], new["position"]) == ("n1~x:7,n2~y:1", "n1~x:8,n2~y:1")
+    assert err.splitlines()[1] == "subscribed to news, and nothing is missing"
 
 
 async def test_too_few_events_in_time(tmp_path: Path) -> None:
@@ -156,6 +192,17 @@ async def test_a_signal_ends_it_quietly(tmp_path: Path, number: signal.Signals, 
         assert await finished(process) == (code, "", "")
 
 
+async def test_ctrl_c_tells_how_to_go_on(tmp_path: Path) -> None:
+    """After Ctrl-C the last line is the position."""
+    async with pusher_server(recover) as server, listening(tmp_path, server.url, "news") as process:
+        assert process.stdout is not None
+        await process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        code, _, err = await finished(process)
+    assert code == 130
+    assert err.splitlines()[-1] == "to go on from here: --from news:n1~x:8,n2~y:1"
+
+
 async def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path) -> None:
     """`wsmesh listen … | head -1` ends without a traceback."""
 
@@ -186,6 +233,9 @@ async def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path) -> None:
         (["news"], {"WSMESH_APP_KEY": ""}, "WSMESH_APP_KEY: not set, expected the app's public key"),
         (["news"], {"WSMESH_URL": ""}, "WSMESH_URL: not set, expected https://host"),
         (["news", "--count", "0"], {}, "--count"),
+        (["news", "--from", "42"], {}, "the position has '42', expected STREAM:NUMBER,STREAM:NUMBER"),
+        (["news", "--from", "news:n1~a:x"], {}, "the number of n1~a in the position must be a whole number from 0 to"),
+        (["news", "--from", "sport:n1~a:1"], {}, "'sport' is none of the channels to join"),
     ],
 )
 async def test_wrong_usage(tmp_path: Path, arguments: list[str], environ: dict[str, str], text: str) -> None:

@@ -68,6 +68,8 @@ def test_json_is_for_scripts(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (Connected("1.2"), "connected as 1.2"),
         (Subscribed("news"), "subscribed to news"),
+        (Subscribed("news", True, {}), "subscribed to news, and nothing is missing"),
+        (Subscribed("news", False, {}), "subscribed to news, but what was published meanwhile may be missing"),
         (Lost(4200, "moved", 0.0), "closed with 4200 (moved); connecting again at once"),
         (Lost(1006, "", 2.34), "closed with 1006 (no reason given); connecting again in 2.3 s"),
         (

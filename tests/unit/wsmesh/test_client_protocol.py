@@ -7,17 +7,10 @@ from typing import Any
 
 import pytest
 
-from wsmesh.client.protocol import (
-    PONG_TIMEOUT,
-    Connected,
-    Event,
-    Problem,
-    Refused,
-    Session,
-    Subscribed,
-    signer,
-    unsubscription,
-)
+from wsmesh.client.authorization import Authorization, signer
+from wsmesh.client.items import Connected, Event, Problem, Refused, Subscribed
+from wsmesh.client.protocol import PONG_TIMEOUT, Session, Step, unsubscription
+from wsmesh.client.resume import Resume
 from wsmesh.signature import channel_auth
 
 KEY, SECRET = "key", "secret"
@@ -32,14 +25,17 @@ def established(timeout: object = 30) -> str:
     return frame("pusher:connection_established", {"socket_id": "1.2", "activity_timeout": timeout})
 
 
-def session(*channels: str, secret: str | None = SECRET) -> Session:
-    """A session at time 0 that the server has not taken yet."""
-    return Session(channels, None if secret is None else signer(KEY, secret), 0)
+def session(*channels: str, position: dict[str, int] | None = None) -> Session:
+    """A session at time 0 that the server has not taken yet; `position` is a stored one."""
+    resume = Resume()
+    for channel in channels:
+        resume.join(channel, position)
+    return Session(channels, resume, 0)
 
 
-def connected(*channels: str) -> Session:
+def connected(*channels: str, position: dict[str, int] | None = None) -> Session:
     """A session that the server has taken at time 0."""
-    found = session(*channels)
+    found = session(*channels, position=position)
     found.received(established(), 0)
     return found
 
@@ -49,38 +45,78 @@ def sent(frames: list[str]) -> list[tuple[str, Any]]:
 
 
 def test_channels_are_joined_when_the_server_took_the_connection() -> None:
-    """Nothing is sent before the socket id is known; then every channel is subscribed to."""
+    """Nothing is subscribed to before the socket id is known; then every channel is."""
     here = session("news")
-    assert here.subscribe("sport").send == []
+    assert not here.join("sport")
     step = here.received(established(), 0)
     assert step.items == [Connected("1.2")]
-    assert sent(step.send) == [("pusher:subscribe", {"channel": "news"}), ("pusher:subscribe", {"channel": "sport"})]
-
-
-def test_private_channels_are_signed() -> None:
-    """The subscribe to a private channel carries the signature for this socket."""
-    step = session("private-a").received(established(), 0)
-    auth = channel_auth(KEY, SECRET, "1.2", "private-a")
-    assert sent(step.send) == [("pusher:subscribe", {"channel": "private-a", "auth": auth})]
-
-
-def test_presence_channels_are_signed_with_a_member() -> None:
-    """The subscribe to a presence channel says who joins, and the signature covers it."""
-    step = session("presence-a").received(established(), 0)
-    ((_, data),) = sent(step.send)
-    assert json.loads(data["channel_data"]) == {"user_id": "wsmesh"}
-    assert data["auth"] == channel_auth(KEY, SECRET, "1.2", "presence-a", data["channel_data"])
-
-
-def test_without_a_secret_nothing_is_signed() -> None:
-    """A client that cannot sign asks without a signature, and the server says no."""
-    step = session("private-a", secret=None).received(established(), 0)
-    assert sent(step.send) == [("pusher:subscribe", {"channel": "private-a"})]
+    assert step.join == ["news", "sport"]
+    assert here.socket_id == "1.2"
 
 
 def test_a_channel_is_joined_later() -> None:
     """A channel that is added to an open connection is subscribed to at once."""
-    assert sent(connected().subscribe("late").send) == [("pusher:subscribe", {"channel": "late"})]
+    assert connected().join("late")
+
+
+def test_a_subscribe_says_the_position() -> None:
+    """A subscribe asks for the position, or says the one that the client has."""
+    assert sent([connected("news").subscription("news", None)]) == [
+        ("pusher:subscribe", {"channel": "news", "position": {}})
+    ]
+    ((_, data),) = sent([connected("news", position={"n1~a": 3}).subscription("news", None)])
+    assert data["position"] == {"n1~a": 3}
+
+
+def test_a_subscribe_carries_the_proof() -> None:
+    """What `authorize` gave goes with the subscribe."""
+    here = connected("presence-a")
+    ((_, data),) = sent([here.subscription("presence-a", Authorization("key:sig", "{}"))])
+    assert data == {"channel": "presence-a", "position": {}, "auth": "key:sig", "channel_data": "{}"}
+    ((_, data),) = sent([here.subscription("private-a", Authorization("key:sig"))])
+    assert data == {"channel": "private-a", "position": {}, "auth": "key:sig"}
+
+
+def test_private_channels_are_signed() -> None:
+    """The proof for a private channel is the signature for this socket."""
+    assert signer(KEY, SECRET)("1.2", "private-a") == (channel_auth(KEY, SECRET, "1.2", "private-a"), None)
+
+
+def test_presence_channels_are_signed_with_a_member() -> None:
+    """The proof for a presence channel says who joins, and the signature covers it."""
+    auth, data = signer(KEY, SECRET, user_id="ada")("1.2", "presence-a")
+    assert json.loads(data or "") == {"user_id": "ada"}
+    assert auth == channel_auth(KEY, SECRET, "1.2", "presence-a", data)
+
+
+def test_a_recovery_is_told() -> None:
+    """The answer to a subscribe says whether anything is missing, and missed events are told once."""
+    here = connected("news", position={"n1~a": 3})
+    data = {"recovered": True, "position": {"n1~a": 5}}
+    taken = here.received(frame("pusher_internal:subscription_succeeded", data, channel="news"), 1)
+    assert taken.items == [Subscribed("news", True, {"n1~a": 3})]
+    event = json.dumps({"event": "x", "channel": "news", "data": "4", "id": "n1~a:4"})
+    assert here.received(event, 1).items == [Event("news", "x", "4", "n1~a:4")]
+    assert here.received(event, 1) == Step()
+    told = frame("pusher_internal:position", {"position": {"n1~a": 5}}, channel="news")
+    assert here.received(told, 1) == Step()
+    ((_, again),) = sent([here.subscription("news", None)])
+    assert again["position"] == {"n1~a": 5}
+
+
+def test_a_position_of_no_use_is_told_and_the_channel_joined_without() -> None:
+    """A server that refuses the position is asked again without one, once; the loss is told with the answer."""
+    here = connected("news", position={"n1~a": 3})
+    refusal = frame(
+        "pusher:subscription_error", {"type": "PositionError", "error": "no", "status": 400}, channel="news"
+    )
+    step = here.received(refusal, 1)
+    assert step.items == [Problem(None, "the position in news is of no use: no")]
+    assert step.join == ["news"]
+    assert here.received(refusal, 1).items == [Refused("news", "no")]
+    data = {"recovered": False, "position": {"n1~a": 9}}
+    taken = here.received(frame("pusher_internal:subscription_succeeded", data, channel="news"), 1)
+    assert taken.items == [Subscribed("news", False, {"n1~a": 9})]
 
 
 def test_leaving_names_the_channel() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -29,7 +31,7 @@ def target_of(ctx: typer.Context) -> Target:
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run to the end. Ends the command with the right exit code when it fails."""
     try:
-        return asyncio.run(work)
+        return asyncio.run(_interruptible(work))
     except CliError as problem:
         code, text = problem.code, str(problem)
     except RegistryRefused as problem:
@@ -42,10 +44,22 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         code, text = Code.UNREACHABLE, str(problem)
     except (aiohttp.ClientError, TimeoutError) as problem:
         code, text = Code.UNREACHABLE, f"the cluster gives no answer: {why_none(problem)}"
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         raise typer.Exit(Code.INTERRUPTED) from None
     say(f"wsmesh: {text}")
     raise typer.Exit(code)
+
+
+async def _interruptible(work: Coroutine[Any, Any, T]) -> T:
+    """Let Ctrl-C cancel the work.
+
+    What asyncio itself does about Ctrl-C does not wake a loop that is just about to wait: the signal is noticed only
+    when something else happens. A handler of the loop's own wakes it.
+    """
+    task = asyncio.current_task()
+    if task is not None and threading.current_thread() is threading.main_thread():
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, task.cancel)
+    return await work
 
 
 def confirm(question: str, *, yes: bool) -> None:

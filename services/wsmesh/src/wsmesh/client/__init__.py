@@ -1,29 +1,18 @@
-"""A small client of the cluster: `Client` subscribes over WebSocket, `Publisher` publishes over HTTP.
+"""Clients of the cluster: `Client` and `SyncClient` subscribe over WebSocket, `Publisher` publishes over HTTP.
 
-async with Client("https://push.example", key="app-key") as client:
-    await client.subscribe("news")
-    async for item in client:
-        if isinstance(item, Event):
-            print(item.name, item.data)
+docs/python-client.md explains them.
 """
 
-from wsmesh.client.connection import Client, Stopped, Unreachable
-from wsmesh.client.protocol import (
-    Authorization,
-    Authorize,
-    Connected,
-    Event,
-    Item,
-    Lost,
-    Problem,
-    Refused,
-    Subscribed,
-    signer,
-)
+from wsmesh.client.authorization import AsyncAuthorize, Authorization, Authorize, NotAuthorized, signer
+from wsmesh.client.connection import Client
+from wsmesh.client.items import Connected, Event, Item, Lost, Position, Problem, Refused, Subscribed
 from wsmesh.client.publisher import Publisher, PublishRefused
 from wsmesh.client.reconnect import Reconnect
+from wsmesh.client.subscriber import Stopped, Unreachable
+from wsmesh.client.sync import SyncClient
 
 __all__ = [
+    "AsyncAuthorize",
     "Authorization",
     "Authorize",
     "Client",
@@ -31,6 +20,8 @@ __all__ = [
     "Event",
     "Item",
     "Lost",
+    "NotAuthorized",
+    "Position",
     "Problem",
     "PublishRefused",
     "Publisher",
@@ -38,6 +29,7 @@ __all__ = [
     "Refused",
     "Stopped",
     "Subscribed",
+    "SyncClient",
     "Unreachable",
     "signer",
 ]

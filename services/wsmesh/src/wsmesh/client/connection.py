@@ -1,47 +1,40 @@
-"""The socket edge of the client: it does what `protocol` and `reconnect` decide."""
+"""The async client: the socket edge, which does what `protocol`, `resume` and `reconnect` decide."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import ssl
-from collections.abc import AsyncIterator
-from random import Random
+from collections.abc import AsyncIterator, Iterable, Mapping
 from types import TracebackType
 from typing import Self
-from urllib.parse import quote
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.exceptions import ConnectionClosed
 
-from wsmesh import __version__
-from wsmesh.client.protocol import VERSION, Authorize, Connected, Item, Lost, Session, Step, unsubscription
+from wsmesh.channels import kind_of
+from wsmesh.client.authorization import AsyncAuthorize, Authorization, NotAuthorized
+from wsmesh.client.items import Connected, Item, Lost, Refused
+from wsmesh.client.protocol import Session, Step, unsubscription
 from wsmesh.client.reconnect import Reconnect
-
-MAX_FRAME_BYTES = 8 * 1024 * 1024
-OPEN_TIMEOUT = 10.0
-CLOSE_TIMEOUT = 2.0
-RETRIED_STATUS = (408, 425, 429)
-
-
-class Stopped(Exception):
-    """The server said not to come back: `code` is a close code from 4000 to 4099, `reason` its text."""
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(f"{reason or 'no reason given'} ({code})")
-        self.code = code
-        self.reason = reason
+from wsmesh.client.subscriber import (
+    CLOSE_TIMEOUT,
+    ENDS,
+    MAX_FRAME_BYTES,
+    OPEN_TIMEOUT,
+    Stopped,
+    Subscriber,
+    how_it_ended,
+)
 
 
-class Unreachable(Exception):
-    """Trying again would not help: there is no such path at this URL, or its certificate is not trusted."""
+class Client(Subscriber):
+    """A subscriber that stays connected and misses nothing, or says so.
 
-
-class Client:
-    """A subscriber that stays connected. Iterating drives it: whoever does not iterate does not answer pings.
-
-    Iterating yields what happens (`Item`) and ends only with `Stopped` or `Unreachable`; a connection lost for another
-    reason is an item, and the next one is opened when the protocol's close codes and full jitter allow it.
+    Iterating drives it and yields what happens (`Item`): whoever does not iterate does not answer the server's pings.
+    It ends only with `Stopped` or `Unreachable`. A connection lost for another reason is an item; the next one is
+    opened when the protocol's close codes and full jitter allow it, and every channel goes on from where it was.
     """
 
     def __init__(
@@ -49,21 +42,16 @@ class Client:
         url: str,
         key: str,
         *,
-        authorize: Authorize | None = None,
+        authorize: AsyncAuthorize | None = None,
         tls: ssl.SSLContext | None = None,
         reconnect: Reconnect | None = None,
     ) -> None:
-        """`url` is the cluster's (`https://…`) or a node's; `tls` the context for `https`, none: the system's."""
-        scheme, _, rest = url.rstrip("/").partition("://")
-        scheme = {"https": "wss", "http": "ws"}.get(scheme, scheme)
-        self._url = (
-            f"{scheme}://{rest}/app/{quote(key, safe='')}?protocol={VERSION}&client=wsmesh&version={__version__}"
-        )
-        self._tls = (tls or ssl.create_default_context()) if scheme == "wss" else None
+        """`url` is the cluster's (`https://…`) or a node's; `tls` the context for `https`, none: the system's.
+
+        `authorize` is asked for the proof that private and presence channels want, anew for each connection.
+        """
+        super().__init__(url, key, tls, reconnect)
         self._authorize = authorize
-        self._reconnect = reconnect or Reconnect(Random())  # noqa: S311 - jitter is no secret
-        self._channels: dict[str, None] = {}
-        self._session: Session | None = None
         self._socket: ClientConnection | None = None
 
     async def __aenter__(self) -> Self:
@@ -72,26 +60,33 @@ class Client:
     async def __aexit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         await self._leave()
 
-    async def subscribe(self, *channels: str) -> None:
-        """Join channels, now and after every reconnect; the answer is an item."""
-        for channel in channels:
-            if channel not in self._channels:
-                self._channels[channel] = None
-                if self._session is not None:
-                    await self._send(self._session.subscribe(channel).send)
+    async def subscribe(self, *channels: str, position: Mapping[str, int] | None = None) -> None:
+        """Join channels, now and after every reconnect; the answer is an item.
+
+        With a stored `position` they go on from there; none: from now. A channel that was joined before stays as it is.
+        """
+        socket, session = self._socket, self._session
+        if joined := self._join(channels, position):
+            assert socket is not None
+            assert session is not None
+            with contextlib.suppress(ConnectionClosed):  # it is subscribed to when the connection is back
+                for refused in await self._subscribe(socket, session, joined):
+                    raise NotAuthorized(refused.message)
 
     async def unsubscribe(self, channel: str) -> None:
-        """Leave a channel."""
-        if self._channels.pop(channel, 0) is None and self._session is not None and self._session.socket_id is not None:
-            await self._send([unsubscription(channel)])
+        """Leave a channel, and forget where this client was in it."""
+        if self._part(channel) and self._socket is not None:
+            with contextlib.suppress(ConnectionClosed):
+                await self._socket.send(unsubscription(channel))
 
     async def __aiter__(self) -> AsyncIterator[Item]:
         clock = asyncio.get_running_loop().time
         while True:
-            code, reason = None, ""
+            code: int | None = None
+            reason = ""
             try:
                 socket = self._socket = await self._open()
-                session = self._session = Session(self._channels, self._authorize, clock())
+                session = self._session = Session(self._channels, self._resume, clock())
                 while code is None:
                     step = await self._next(socket, session)
                     for item in step.items:
@@ -100,10 +95,8 @@ class Client:
                         yield item
                     if step.close is not None:
                         code, reason = step.close
-            except ConnectionClosed as end:
-                code, reason = (end.rcvd.code, end.rcvd.reason) if end.rcvd else (1006, "the connection broke")
-            except (OSError, InvalidHandshake, TimeoutError) as problem:
-                reason = _why(problem)
+            except ENDS as problem:
+                code, reason = how_it_ended(problem)
             finally:
                 await self._leave()
             wait = self._reconnect.lost(code, clock())
@@ -135,32 +128,29 @@ class Client:
             step = session.received(text, clock())
         for frame in step.send:
             await socket.send(frame)
+        step.items.extend(await self._subscribe(socket, session, step.join))
         return step
 
-    async def _send(self, frames: list[str]) -> None:
-        """Send outside of the iteration; a connection that broke meanwhile subscribes anew when it is back."""
-        with contextlib.suppress(ConnectionClosed):
-            for frame in frames:
-                if self._socket is not None:
-                    await self._socket.send(frame)
+    async def _subscribe(self, socket: ClientConnection, session: Session, channels: Iterable[str]) -> list[Refused]:
+        """Subscribe to channels; gives those for which there is no proof."""
+        refused = []
+        for channel in channels:
+            try:
+                proof = await self._proof(session, channel)
+            except NotAuthorized as problem:
+                refused.append(Refused(channel, str(problem)))
+            else:
+                if channel in self._channels:
+                    await socket.send(session.subscription(channel, proof))
+        return refused
+
+    async def _proof(self, session: Session, channel: str) -> Authorization | None:
+        if self._authorize is None or not kind_of(channel).signed:
+            return None
+        proof = self._authorize(session.socket_id or "", channel)
+        return await proof if inspect.isawaitable(proof) else proof
 
     async def _leave(self) -> None:
         socket, self._socket, self._session = self._socket, None, None
         if socket is not None:
             await socket.close()
-
-
-def _why(problem: Exception) -> str:
-    """One line on a connection that never began. Raises Unreachable when another attempt would end the same way."""
-    if isinstance(problem, ssl.SSLCertVerificationError):
-        raise Unreachable(f"the server's certificate is not trusted: {problem.verify_message}") from None
-    if isinstance(problem, InvalidStatus):
-        status = problem.response.status_code
-        if 400 <= status < 500 and status not in RETRIED_STATUS:
-            raise Unreachable(f"the server answered {status} to the WebSocket handshake; is this the URL?") from None
-        return f"the server answered {status} to the WebSocket handshake"
-    if isinstance(problem, TimeoutError):
-        return f"no answer in {OPEN_TIMEOUT:g} seconds"
-    if isinstance(problem, ConnectionRefusedError):
-        return "the connection was refused"
-    return str(problem) or type(problem).__name__

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
-from wsmesh.channels import kind_of
-from wsmesh.signature import channel_auth
+from wsmesh.client.authorization import Authorization
+from wsmesh.client.items import Connected, Event, Item, Problem, Refused
+from wsmesh.client.resume import Resume
 
 VERSION = 7
 DEFAULT_ACTIVITY_TIMEOUT = 120.0
@@ -17,79 +18,12 @@ PONG_TIMEOUT = 30.0
 CLOSING_ERRORS = range(4000, 4300)
 
 
-class Event(NamedTuple):
-    """A message of a channel; `data` is the text as published, `id` the event id, where the server gives one."""
-
-    channel: str
-    name: str
-    data: str
-    id: str | None = None
-    user_id: str | None = None
-
-
-class Connected(NamedTuple):
-    """The server took the connection."""
-
-    socket_id: str
-
-
-class Subscribed(NamedTuple):
-    """The server took the subscription to `channel`."""
-
-    channel: str
-
-
-class Refused(NamedTuple):
-    """The server refused the subscription to `channel`; the connection goes on."""
-
-    channel: str
-    message: str
-
-
-class Problem(NamedTuple):
-    """The server, or this client, found something wrong with a message; the connection goes on."""
-
-    code: int | None
-    message: str
-
-
-class Lost(NamedTuple):
-    """The connection ended with a close `code` (None: it never began); the next attempt comes after `wait` seconds."""
-
-    code: int | None
-    reason: str
-    wait: float
-
-
-Item = Event | Connected | Subscribed | Refused | Problem | Lost
-
-
-class Authorization(NamedTuple):
-    """What a subscribe to a private or presence channel shows."""
-
-    auth: str
-    channel_data: str | None = None
-
-
-Authorize = Callable[[str, str], Authorization]
-"""`(socket id, channel)` to the proof that this client may join."""
-
-
-def signer(key: str, secret: str, user_id: str = "wsmesh") -> Authorize:
-    """Sign with the app's secret; `user_id` is who this client is in presence channels."""
-
-    def authorize(socket_id: str, channel: str) -> Authorization:
-        data = msgspec.json.encode({"user_id": user_id}).decode() if kind_of(channel).presence else None
-        return Authorization(channel_auth(key, secret, socket_id, channel, data), data)
-
-    return authorize
-
-
 @dataclass(slots=True)
 class Step:
-    """What to do now: frames to send, items for the application, and whether to close."""
+    """What to do now: frames to send, channels to subscribe to, items for the application, and whether to close."""
 
     send: list[str] = field(default_factory=list)
+    join: list[str] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
     close: tuple[int, str] | None = None
 
@@ -99,16 +33,18 @@ class _Frame(msgspec.Struct):
     channel: str = ""
     data: Any = None
     id: str | None = None
+    key: str | None = None
     user_id: str | None = None
 
 
 class Session:
     """One connection, from its handshake to its end. Times are seconds of any clock that only goes forward."""
 
-    def __init__(self, channels: Iterable[str], authorize: Authorize | None, now: float) -> None:
+    def __init__(self, channels: Iterable[str], resume: Resume, now: float) -> None:
         self.socket_id: str | None = None
         self._channels = list(channels)
-        self._authorize = authorize
+        self._resume = resume
+        resume.connected()
         self._activity_timeout = DEFAULT_ACTIVITY_TIMEOUT
         self._heard = now
         self._pinged: float | None = None
@@ -130,22 +66,31 @@ class Session:
             case "pusher:pong":
                 pass
             case "pusher_internal:subscription_succeeded":
-                step.items.append(Subscribed(frame.channel))
+                step.items.append(self._resume.answered(frame.channel, _object(frame.data)))
+            case "pusher_internal:position":
+                self._resume.told(_object(frame.data), frame.channel or None)
             case "pusher:subscription_error":
-                data = _object(frame.data)
-                step.items.append(Refused(frame.channel, str(data.get("error") or data.get("message") or "no reason")))
+                self._refused(frame.channel, _object(frame.data), step)
             case "pusher:error":
                 self._error(_object(frame.data), step)
-            case _:
+            case _ if self._resume.take(frame.channel, frame.id, frame.key, now):
                 step.items.append(Event(frame.channel, frame.event, _text(frame.data), frame.id, frame.user_id))
         return step
 
-    def subscribe(self, channel: str) -> Step:
-        """Join a channel; before the server has taken the connection it waits for that."""
+    def join(self, channel: str) -> bool:
+        """Whether to subscribe to one more channel now; otherwise it waits until the server takes the connection."""
         if self.socket_id is None:
             self._channels.append(channel)
-            return Step()
-        return Step(send=[self._subscription(channel, self.socket_id)])
+        return self.socket_id is not None
+
+    def subscription(self, channel: str, proof: Authorization | None) -> str:
+        """The frame that subscribes to a channel, from where the client is."""
+        data: dict[str, Any] = {"channel": channel, "position": self._resume.ask(channel)}
+        if proof is not None:
+            data["auth"] = proof.auth
+            if proof.channel_data is not None:
+                data["channel_data"] = proof.channel_data
+        return _frame("pusher:subscribe", data)
 
     def tick(self, now: float) -> Step:
         """What silence asks for: a ping, or the end of a connection that does not answer one."""
@@ -171,17 +116,15 @@ class Session:
         if isinstance(timeout, int | float) and timeout > 0:
             self._activity_timeout = float(timeout)
         step.items.append(Connected(socket_id))
-        step.send.extend(self._subscription(channel, socket_id) for channel in self._channels)
+        step.join.extend(self._channels)
 
-    def _subscription(self, channel: str, socket_id: str) -> str:
-        """A subscribe; resuming will add `position` here."""
-        data: dict[str, str] = {"channel": channel}
-        if kind_of(channel).signed and self._authorize is not None:
-            proof = self._authorize(socket_id, channel)
-            data["auth"] = proof.auth
-            if proof.channel_data is not None:
-                data["channel_data"] = proof.channel_data
-        return _frame("pusher:subscribe", data)
+    def _refused(self, channel: str, data: dict[str, Any], step: Step) -> None:
+        reason = str(data.get("error") or data.get("message") or "no reason")
+        if data.get("type") == "PositionError" and self._resume.refused(channel):
+            step.items.append(Problem(None, f"the position in {channel} is of no use: {reason}"))
+            step.join.append(channel)
+        else:
+            step.items.append(Refused(channel, reason))
 
     def _error(self, data: dict[str, Any], step: Step) -> None:
         code, message = data.get("code"), str(data.get("message") or "no reason")
