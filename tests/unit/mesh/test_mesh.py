@@ -108,6 +108,52 @@ def test_a_peer_that_was_away_longer_than_the_log_has_a_gap() -> None:
     assert net.nodes["b"].mesh.streams.gaps == gap[1]
 
 
+def test_after_a_gap_a_peer_is_greeted_anew() -> None:
+    """What its clients amount to cannot be followed over the gap: a new snapshot says it, once."""
+    net = Network("ab", log_seconds=10)
+    net.settle()
+    net.publish("a")
+    net.settle()
+    before = len(net.nodes["b"].snapshots)
+    net.cut = {("a", "b"), ("b", "a")}
+    for _ in range(30):
+        net.publish("a")
+        net.advance(1)
+    assert len(net.nodes["b"].snapshots) == before
+    net.cut = set()
+    net.advance(3)
+    assert len(net.nodes["b"].gaps) == 1
+    assert len(net.nodes["b"].snapshots) == before + 1
+    net.publish("a")
+    net.advance(3)
+    assert received(net, "b", "a")[-1] == 32
+    assert len(net.nodes["b"].snapshots) == before + 1
+
+
+def test_a_snapshot_from_before_a_gap_does_not_do() -> None:
+    """A hello's answer that was under way when the gap was found is followed by another hello."""
+    net = Network("ab", log_seconds=10)
+    net.settle()
+    net.publish("a")
+    net.settle()
+    a, b = net.nodes["a"].mesh, net.nodes["b"].mesh
+    peer = b.peers["a"]
+    peer.greeted = False
+    (hello,) = [each for each in b.due(net.now) if isinstance(each.body, Hello)]
+    early, _ = a.receive_hello(hello.body, net.now)  # type: ignore[arg-type]
+    for _ in range(30):
+        net.now += 1
+        net.publish("a")
+        a.tick(net.now)
+    late = a._push(29, [])
+    b.receive_push(late, net.now)
+    assert not peer.greeted
+    b.answered(hello, early, net.now)
+    assert not peer.greeted
+    net.settle()
+    assert peer.greeted
+
+
 def test_a_restarted_node_starts_a_new_stream() -> None:
     """A node that was killed and started again reuses no number, and its peers take the new stream from its start."""
     net = Network("ab")

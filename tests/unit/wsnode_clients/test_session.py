@@ -163,15 +163,6 @@ def test_the_longest_channel_name_is_allowed() -> None:
     subscribed(make_session(make_hub()), "a" * 164)
 
 
-@pytest.mark.parametrize("name", ["presence-room", "presence-cache-room"])
-def test_presence_channels_say_that_they_do_not_exist_yet(name: str) -> None:
-    """A subscribe to a presence channel gets a clear subscription error, even with a right signature."""
-    auth = BACKEND.authenticate(channel=name, socket_id=SOCKET, custom_data={"user_id": "1"})
-    assert said(make_session(make_hub()), "pusher:subscribe", {"channel": name, **auth}) == [
-        subscription_error(name, "NotAvailable", "Presence channels are not available yet", 501)
-    ]
-
-
 @pytest.mark.parametrize(
     "name", ["private-a", "private-encrypted-a", "private-cache-a", "private-encrypted-cache-a", "private-"]
 )

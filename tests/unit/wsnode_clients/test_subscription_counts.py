@@ -6,6 +6,7 @@ from tests.unit.wsnode_clients import pure
 from tests.unit.wsnode_clients.pure import APP, deliver, event, make_hub, make_session, said, subscribed, written
 from wsnode.domain.hub import Effects, Hub
 from wsnode.domain.messages import SubscriptionCount, node_of
+from wsnode.domain.wire import Snapshot
 
 CHANNEL = "counted-a"
 
@@ -28,7 +29,7 @@ def loop_back(hub: Hub, now: float = 0) -> list[str]:
 def met(hub: Hub, *streams: str) -> None:
     """Other nodes said that these are their streams, and that they have no subscribers."""
     for stream in streams:
-        hub.replace_node(node_of(stream), stream, 0, {}, [], 0)
+        hub.replace_node(node_of(stream), stream, 0, Snapshot(), 0)
 
 
 def join(hub: Hub, number: int, now: float = 0) -> None:
@@ -91,7 +92,7 @@ def test_a_new_peer_gets_this_nodes_numbers_alone() -> None:
     loop_back(hub)
     deliver(hub, count(4), stream="n2~b")
     deliver(hub, count(4, "counted-z"), stream="n2~b")
-    assert hub.own_counts() == [count(2)]
+    assert hub.snapshot().counts == [count(2)]
 
 
 def test_a_peers_snapshot_replaces_what_was_known_of_it() -> None:
@@ -101,8 +102,8 @@ def test_a_peers_snapshot_replaces_what_was_known_of_it() -> None:
     join(hub, 1)
     loop_back(hub)
     deliver(hub, count(4), stream="n2~b")
-    assert told(hub.replace_node("n2", "n2~b", 5, {}, [count(6)], 0))[-1:] == ['{"subscription_count":7}']
-    assert told(hub.replace_node("n2", "n2~b", 6, {}, [], 0)) == ['{"subscription_count":1}']
+    assert told(hub.replace_node("n2", "n2~b", 5, Snapshot(counts=[count(6)]), 0))[-1:] == ['{"subscription_count":7}']
+    assert told(hub.replace_node("n2", "n2~b", 6, Snapshot(), 0)) == ['{"subscription_count":1}']
 
 
 def test_above_a_hundred_the_number_is_told_every_five_seconds() -> None:
@@ -135,7 +136,7 @@ def test_a_channel_that_empties_is_announced_and_forgotten() -> None:
     hub.remove(session, 1)
     assert hub.announcements == [count(0)]
     loop_back(hub, now=1)
-    assert (hub.counts.total((APP.id, CHANNEL)), hub.own_counts()) == (0, [])
+    assert (hub.counts.total((APP.id, CHANNEL)), hub.snapshot().counts) == (0, [])
 
 
 def test_counting_does_not_disturb_events() -> None:
@@ -151,7 +152,7 @@ def test_only_the_present_run_of_a_node_counts() -> None:
     join(hub, 1)
     loop_back(hub)
     assert told(deliver(hub, count(4), stream="n2~b", seq=1)) == []
-    hub.replace_node("n2", "n2~b", 5, {}, [count(2)], 0)
+    hub.replace_node("n2", "n2~b", 5, Snapshot(counts=[count(2)]), 0)
     assert told(deliver(hub, count(9), stream="n2~b", seq=5)) == []
     assert told(deliver(hub, count(9), stream="n2~a", seq=50)) == []
     assert told(deliver(hub, count(9), stream="n1~0", seq=50)) == []
@@ -159,7 +160,7 @@ def test_only_the_present_run_of_a_node_counts() -> None:
     assert told(deliver(hub, count(3), stream="n2~b", seq=6)) == ['{"subscription_count":4}']
     hub.forget_node("n2", 0)
     assert told(deliver(hub, count(9), stream="n2~b", seq=7)) == []
-    hub.replace_node("n2", "n2~c", 0, {}, [], 0)
+    hub.replace_node("n2", "n2~c", 0, Snapshot(), 0)
     assert told(deliver(hub, count(9), stream="n2~b", seq=8)) == []
     assert told(deliver(hub, count(1), stream="n2~c", seq=1)) == ['{"subscription_count":2}']
 
@@ -169,5 +170,5 @@ def test_a_snapshot_that_comes_late_does_not_undo_what_followed_it() -> None:
     hub = make_hub()
     met(hub, "n2~b")
     deliver(hub, count(4), stream="n2~b", seq=3)
-    hub.replace_node("n2", "n2~b", 2, {}, [count(1)], 0)
+    hub.replace_node("n2", "n2~b", 2, Snapshot(counts=[count(1)]), 0)
     assert hub.counts.total((APP.id, CHANNEL)) == 4

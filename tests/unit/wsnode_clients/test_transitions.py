@@ -9,6 +9,7 @@ from wsmesh.contract import App
 from wsnode.domain.directory import Directory
 from wsnode.domain.messages import SubscriptionCount
 from wsnode.domain.transitions import Transition
+from wsnode.domain.wire import Snapshot
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> PureHub:
     prefixes = ("watched-", "counted-")
     monkeypatch.setattr(Directory, "is_watched", lambda _, __, name: name.startswith(prefixes))
     hub = make_hub()
-    hub.replace_node("n2", "n2~b", 0, {}, [], 0)
+    hub.replace_node("n2", "n2~b", 0, Snapshot(), 0)
     return hub
 
 
@@ -81,7 +82,7 @@ def test_a_snapshot_that_repeats_what_is_known_changes_nothing(hub: PureHub) -> 
     remote(hub, 1, "watched-goes")
     seen(hub)
     counts = [SubscriptionCount(APP.id, name, 1) for name in ("watched-stays", "watched-comes")]
-    hub.replace_node("n2", "n2~b", 9, {}, counts, 0)
+    hub.replace_node("n2", "n2~b", 9, Snapshot(counts=counts), 0)
     assert sorted(seen(hub)) == [("channel_occupied", "watched-comes"), ("channel_vacated", "watched-goes")]
 
 

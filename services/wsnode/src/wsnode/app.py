@@ -24,7 +24,6 @@ from wsnode.domain.hub import Hub
 from wsnode.domain.mesh import Member, Mesh, MeshLimits
 from wsnode.domain.messages import stream_id
 from wsnode.domain.readiness import Situation, reasons_against
-from wsnode.domain.wire import Snapshot
 from wsnode.membership import Membership
 from wsnode.mesh_service import MeshService
 from wsnode.metrics import NodeCollector, new_registry
@@ -43,8 +42,8 @@ SETTLE_SECONDS = 5.0
 """How long a stopping node waits for peers to take what they do not have yet."""
 GRACE_SECONDS = 3.0
 """How long requests in progress may take when a listener stops."""
-MESH_BODY_SLACK = 4 * 1_048_576
-"""A push holds one message at least, however large, and a hello holds the position and all counts."""
+MESH_BODY_SLACK = 64 * 1_048_576
+"""A push holds one message at least, however large; a hello holds the position, all counts and all who are present."""
 
 log = logs.get("node")
 
@@ -119,7 +118,7 @@ class NodeApp:
                 down_after=settings.peer_down,
             ),
             uniform=random.uniform,
-            snapshot=lambda: Snapshot(self._hub.connections_by_app(), self._hub.own_counts()),
+            snapshot=lambda: self._hub.snapshot(),
         )
         self._mesh_client = MeshClient(
             cluster_key=settings.cluster_key.get_secret_value(),
@@ -274,8 +273,7 @@ class NodeApp:
                 with self._fan_out.time():
                     self._clients.deliver(effect.stream, message)
         elif isinstance(effect, PeerSnapshot):
-            snapshot = effect.snapshot
-            self._clients.learn(effect.node, effect.stream, effect.seq, snapshot.connections, snapshot.counts)
+            self._clients.learn(effect.node, effect.stream, effect.seq, effect.snapshot)
         elif isinstance(effect, PeerConnections):
             self._hub.set_remote_connections(effect.node, effect.connections)
         elif isinstance(effect, PeerForgotten):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING, NamedTuple
 
+from wsnode.domain.member import Members
 from wsnode.domain.messages import StreamId
 
 if TYPE_CHECKING:
@@ -21,12 +22,13 @@ class Ahead(NamedTuple):
 class Channel:
     """Its subscribers, and those of them that are ahead of this node."""
 
-    __slots__ = ("ahead", "cached", "counted", "sessions", "watched")
+    __slots__ = ("ahead", "cached", "counted", "members", "sessions", "watched")
 
-    def __init__(self, *, cached: bool, counted: bool, watched: bool = False) -> None:
+    def __init__(self, *, cached: bool, counted: bool, watched: bool, presence: bool) -> None:
         self.cached = cached
         self.counted = counted
         self.watched = watched
+        self.members = Members() if presence else None
         self.sessions: set[Session] = set()
         self.ahead: dict[Session, Ahead] = {}
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from msgspec import Raw
 
 from wsnode.domain.close_codes import Close
 from wsnode.domain.messages import StreamId
@@ -61,6 +62,22 @@ def succeeded(channel: str, data: object = None) -> bytes:
 def position_told(position: Mapping[StreamId, int], channel: str | None = None) -> bytes:
     """The frame that tells a client that resumes what it has seen by now: of all its channels, or of one."""
     return system_event("pusher_internal:position", {"position": position}, channel)
+
+
+def present(users: Mapping[str, str]) -> dict[str, Any]:
+    """What the answer to a subscribe says of who is present; `users` have their info as JSON text."""
+    infos = {user: Raw(info.encode()) for user, info in users.items()}
+    return {"presence": {"ids": list(users), "hash": infos, "count": len(users)}}
+
+
+def member_added(channel: str, user: str, info: str) -> bytes:
+    """The frame that tells that a user came."""
+    return system_event("pusher_internal:member_added", {"user_id": user, "user_info": Raw(info.encode())}, channel)
+
+
+def member_removed(channel: str, user: str) -> bytes:
+    """The frame that tells that a user is gone."""
+    return system_event("pusher_internal:member_removed", {"user_id": user}, channel)
 
 
 class ChannelEvents:

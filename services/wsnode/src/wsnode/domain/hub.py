@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from wsmesh.channels import kind_of
 from wsmesh.contract import App
 from wsnode.domain.channel import Channel
 from wsnode.domain.counts import Counts, Key
 from wsnode.domain.deliveries import Delivery, Effects, Joined
 from wsnode.domain.directory import Directory
 from wsnode.domain.events import Events
-from wsnode.domain.frames import succeeded, system_event
+from wsnode.domain.frames import member_added, member_removed, present, succeeded, system_event
 from wsnode.domain.history import History
 from wsnode.domain.keys import Keys
 from wsnode.domain.last_events import Last
-from wsnode.domain.messages import Event, Message, Payload, StreamId, SubscriptionCount, Terminate, node_of
+from wsnode.domain.member import Member
+from wsnode.domain.messages import (
+    Event,
+    Join,
+    Leave,
+    Message,
+    Notice,
+    Payload,
+    StreamId,
+    SubscriptionCount,
+    Terminate,
+    node_of,
+)
+from wsnode.domain.presence import Change, Presence
 from wsnode.domain.resuming import Resuming
 from wsnode.domain.runs import Runs
 from wsnode.domain.sessions import Sessions
 from wsnode.domain.subscriptions import Subscriptions
 from wsnode.domain.transitions import Transition
+from wsnode.domain.wire import Snapshot
 
 if TYPE_CHECKING:
     from wsnode.domain.session import Session
@@ -30,6 +45,10 @@ __all__ = ["Delivery", "Effects", "Hub", "Joined"]
 
 class Hub:
     """Puts its parts together: sessions, subscriptions, events, resuming, and what all nodes' clients amount to.
+
+    The last is what nodes tell each other in notices on their streams and in snapshots: counts, and who is present. A
+    change at this node too counts from when its notice comes back on the own stream, so that a `snapshot` is exactly
+    what the own stream said up to its last message.
 
     `stream` is that of this run of this node. `position` is how far each stream has been delivered here, and `floors`
     up to where each may be incomplete here. `time_of_day` is in seconds since the epoch, `now` in steady seconds.
@@ -60,9 +79,11 @@ class Hub:
         self._events = Events(history)
         self._resuming = Resuming(history, self._subscriptions, position, floors)
         self._runs = Runs(stream)
+        self._presence = Presence()
+        self._node = node_of(stream)
         self.announcements: list[Payload] = []
         """What is to be published on the own stream; whoever publishes takes it away."""
-        self.counts = Counts(node_of(stream), self._subscriptions.announced, self.announcements, self._occupied)
+        self.counts = Counts(self._node, self._subscriptions.announced, self.announcements, self._occupied)
 
     # --- figures
 
@@ -127,18 +148,31 @@ class Hub:
     # --- channels
 
     def subscribe(
-        self, session: Session, app: App, name: str, now: float, position: dict[StreamId, int] | None = None
+        self,
+        session: Session,
+        app: App,
+        name: str,
+        now: float,
+        position: dict[StreamId, int] | None = None,
+        member: Member | None = None,
     ) -> Joined:
         """Subscribe; with a `position` the client resumes from there, or, if it is empty, only wants to know it.
 
         Raises WrongPosition, and then nothing has changed. On a cache channel its last event or a miss follows the
-        answer, unless the client resumes.
+        answer, unless the client resumes. A presence channel needs a `member`; its answer names who is present.
         """
+        assert member is not None or not kind_of(name).presence
+        key = app.id, name
         start = None if position is None else self._resuming.start(session, position)
         channel = self._subscriptions.join(session, app, name, self.directory)
-        self._changed(channel, (app.id, name), now)
-        resumed = None if start is None else self._resuming.resume(session, (app.id, name), channel, start, now)
-        answer = succeeded(name, None if resumed is None else resumed.data)
+        self._changed(channel, key, now)
+        data: dict[str, Any] = {}
+        if member is not None and channel.members is not None:
+            if channel.members.add(session, member.user):
+                self.announcements.append(Join(*key, *member))
+            data = present({member.user: member.info, **self._presence.users(key)})
+        resumed = None if start is None else self._resuming.resume(session, key, channel, start, now)
+        answer = succeeded(name, data if resumed is None else data | resumed.data)
         if resumed is not None and resumed.recovered:
             return Joined([answer], resumed.missed)
         if not channel.cached:
@@ -151,6 +185,15 @@ class Hub:
         """End a subscription that there is."""
         channel = self._subscriptions.leave(session, name)
         self._changed(channel, (session.app_id, name), now)
+        gone = channel.members.remove(session) if channel.members is not None else None
+        if gone is not None:
+            self.announcements.append(Leave(session.app_id, name, gone))
+
+    def is_channel_full(self, app: App, name: str, user: str) -> bool:
+        """Whether a presence channel has as many members as its rule allows, and this user is none of them."""
+        key = app.id, name
+        limit = self.directory.rule_for(app, name).presence_max_members
+        return self._presence.count(key) >= limit and not self._presence.has(key, user)
 
     def channel_counts(self, app: str, prefix: str = "", channels: Iterable[str] | None = None) -> dict[str, int]:
         """This node's subscribers of the app's channels that begin with `prefix`, or of those named.
@@ -158,6 +201,14 @@ class Hub:
         The channels that are a user's own are left out unless `prefix` begins like them.
         """
         return self._subscriptions.counts(app, prefix, channels)
+
+    def users(self, app: str, prefix: str = "", channels: Iterable[str] | None = None) -> dict[str, list[str]]:
+        """The users at this node of the app's presence channels that begin with `prefix`, or of those named."""
+        return self._subscriptions.users(app, prefix, channels)
+
+    def members(self, app: str, channel: str) -> Mapping[str, str]:
+        """The users of a presence channel in the whole cluster, as far as this node knows: each one's info (JSON)."""
+        return self._presence.users((app, channel))
 
     def last_event(self, app: str, channel: str) -> Last | None:
         """The last event of a cache channel."""
@@ -174,43 +225,35 @@ class Hub:
         if isinstance(payload, Terminate):
             age = max(0.0, self._time_of_day() - message.at / 1000) if message.at else 0.0
             return Effects(closes=self._sessions.terminated(payload.app, payload.user, age, now))
-        if not self._runs.message(stream, message.seq):
+        if not self._runs.counts(stream, message.seq, payload, now):
             return Effects()
-        return self._tell([self.counts.learn(node_of(stream), payload, now)])
+        return self._notice(node_of(stream), payload, now)
 
     def forget_node(self, node: str, now: float) -> Effects:
         """A node is gone, and its subscribers and connections with it."""
         self._sessions.forget_node(node)
         self._runs.forget(node)
-        return self._tell(self.counts.forget_node(node, now))
+        return self._replaced(node, Snapshot(), now)
 
-    def replace_node(
-        self,
-        node: str,
-        stream: StreamId,
-        seq: int,
-        connections: dict[str, int],
-        counts: list[SubscriptionCount],
-        now: float,
-    ) -> Effects:
+    def replace_node(self, node: str, stream: StreamId, seq: int, snapshot: Snapshot, now: float) -> Effects:
         """A node said what all its clients amount to after message `seq` of its present stream.
 
-        Of that node only later counts of that stream are believed from then on.
+        Of that node only later notices of that stream count from then on; those that are here already are not lost.
         """
-        self._sessions.set_remote(node, connections)
-        if not self._runs.snapshot(node, stream, seq):
-            return Effects()
-        return self._tell(self.counts.replace(node, counts, now))
+        self._sessions.set_remote(node, snapshot.connections)
+        followed = self._runs.snapshot(node, stream, seq, snapshot)
+        return Effects() if followed is None else self._replaced(node, followed, now)
 
-    def own_counts(self) -> list[SubscriptionCount]:
-        """What a peer that knows nothing of this node needs to know of its subscription counts."""
-        return self.counts.own()
+    def snapshot(self) -> Snapshot:
+        """What this node's clients amount to, for a peer that has not followed the own stream from its start."""
+        return Snapshot(self.connections_by_app(), self.counts.own(), self._presence.at(self._node))
 
     # --- time
 
     def tick(self, now: float) -> Effects:
         """Tell the subscription counts that waited, and clients their positions. Call it about every second."""
-        deliveries = [*self._tell(self.counts.tick(now)).deliveries, *self._resuming.tell(now)]
+        self._runs.tick(now)
+        deliveries = [*self._tell(self.counts.tick(now)), *self._resuming.tell(now)]
         return Effects(deliveries)
 
     def sweep(self, now: float) -> bool:
@@ -236,7 +279,30 @@ class Hub:
     def _occupied(self, key: Key, occupied: bool) -> None:
         self._observe(Transition("channel_occupied" if occupied else "channel_vacated", *key))
 
-    def _tell(self, keys: Iterable[Key | None]) -> Effects:
+    def _notice(self, node: str, notice: Notice, now: float) -> Effects:
+        if isinstance(notice, SubscriptionCount):
+            return Effects(self._tell([self.counts.learn(node, notice, now)]))
+        if isinstance(notice, Join):
+            return Effects(self._tell_members(self._presence.join(node, notice)))
+        return Effects(self._tell_members(self._presence.leave(node, notice)))
+
+    def _replaced(self, node: str, snapshot: Snapshot, now: float) -> Effects:
+        members = self._tell_members(self._presence.replace(node, snapshot.present))
+        return Effects([*members, *self._tell(self.counts.replace(node, snapshot.counts, now))])
+
+    def _tell_members(self, changes: Iterable[Change]) -> list[Delivery]:
+        deliveries = []
+        for key, user, info in changes:
+            self._observe(Transition("member_removed" if info is None else "member_added", *key, user=user))
+            channel = self._subscriptions.find(key)
+            if channel is not None and channel.members is not None:
+                # A user is not told of itself: its own subscribers know from the answer that they are there.
+                others = channel.sessions - channel.members.of(user)
+                frame = member_removed(key[1], user) if info is None else member_added(key[1], user, info)
+                deliveries.append(Delivery(frame, others))
+        return deliveries
+
+    def _tell(self, keys: Iterable[Key | None]) -> list[Delivery]:
         deliveries = []
         for key in keys:
             app = self.directory.by_id(key[0]) if key is not None else None
@@ -247,4 +313,4 @@ class Hub:
             if channel is not None:
                 frame = system_event("pusher_internal:subscription_count", {"subscription_count": number}, key[1])
                 deliveries.append(Delivery(frame, channel.sessions))
-        return Effects(deliveries)
+        return deliveries

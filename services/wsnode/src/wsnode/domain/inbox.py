@@ -23,6 +23,8 @@ class Inbox:
         self.log = StreamLog(max_seconds)
         self.fresh = True
         """Whether it is not known where the stream begins here: what came before the first message is no gap."""
+        self.met = 0
+        """The newest number of the stream when its node last sent a snapshot."""
         self.duplicates = 0
         self.active_at = now
         """When something of the stream was last heard."""

@@ -250,7 +250,7 @@ class Mesh:
     ) -> list[Effect]:
         if isinstance(answer, Pulled) and answer.stream == pull.stream:
             try:
-                return self.streams.pulled(request.node, answer, now)
+                return self._mended(self.streams.pulled(request.node, answer, now), now)
             except Malformed:
                 pass
         self.streams.pull_failed(request.node, pull.stream, now)
@@ -294,7 +294,7 @@ class Mesh:
         peer = self.peers.get(node)
         if peer is None or peer.stream != push.stream:
             raise UnknownStream(push.stream)
-        effects = self.streams.pushed(node, push, now)
+        effects = self._mended(self.streams.pushed(node, push, now), now)
         if not push.messages:
             effects.append(PeerConnections(node, push.connections))
             self.streams.hear(node, push.position, now)
@@ -332,10 +332,19 @@ class Mesh:
             if peer.stream is not None:
                 effects.append(PeerForgotten(peer.node))
             peer.stream = stream
-            peer.cursor = peer.sent = 0
+            peer.cursor = peer.sent = peer.needed = 0
         self.streams.meet(stream, last, now)
-        peer.greeted = True
+        peer.greeted = last >= peer.needed
         return [*effects, PeerSnapshot(peer.node, stream, last, snapshot)]
+
+    def _mended(self, effects: list[Effect], now: float) -> list[Effect]:
+        """Where messages will never come, what their node's clients amount to is asked for anew, with a hello."""
+        while self.streams.broken:
+            stream, last = self.streams.broken.popitem()
+            peer = self.peers.get(node_of(stream))
+            if peer is not None and peer.stream == stream:
+                peer.greeted, peer.needed, peer.retry_at = False, last, min(now, peer.retry_at)
+        return effects
 
     def _heard(self, peer: Peer, position: dict[StreamId, int], now: float) -> list[Effect]:
         """A peer lives, and says what it has: its cursor follows, and what it has more than we is wanted."""

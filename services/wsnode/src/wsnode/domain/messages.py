@@ -36,7 +36,28 @@ class SubscriptionCount(Struct, frozen=True, tag="count"):
     count: int
 
 
-Payload = Event | Terminate | SubscriptionCount
+class Join(Struct, frozen=True, tag="join", omit_defaults=True):
+    """A user is present in a presence channel at the message's node: its first connection there has subscribed."""
+
+    app: str
+    channel: str
+    user: str
+    info: str = "{}"
+    """What others are told of the user, as JSON text."""
+
+
+class Leave(Struct, frozen=True, tag="leave"):
+    """A user's last connection at the message's node has left a presence channel."""
+
+    app: str
+    channel: str
+    user: str
+
+
+Notice = SubscriptionCount | Join | Leave
+"""What a node says of its own clients: it counts for as long as the node is there."""
+
+Payload = Event | Terminate | Notice
 
 
 class Message(Struct, frozen=True, array_like=True):

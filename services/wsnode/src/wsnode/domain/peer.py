@@ -26,6 +26,8 @@ class Peer:
     stream: StreamId | None = None
     state: PeerState = "suspect"
     greeted: bool = False
+    needed: int = 0
+    """The number of its stream that the next snapshot must hold at least."""
     tried: bool = False
     """Whether it has been greeted, or has failed to answer, at least once: a joining node waits for that."""
     cursor: int = 0

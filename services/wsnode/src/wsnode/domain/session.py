@@ -7,12 +7,14 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 
 import msgspec
 
-from wsmesh import channels, signature
+from wsmesh import signature
 from wsmesh.contract import App
 from wsnode.domain import close_codes
 from wsnode.domain.close_codes import Close
 from wsnode.domain.frames import error, subscription_error, system_event
 from wsnode.domain.hub import Hub
+from wsnode.domain.joining import NotAdmitted, admit_to
+from wsnode.domain.member import NO_INFO, info_in
 from wsnode.domain.position import WrongPosition, position_of
 from wsnode.domain.rate import Bucket
 
@@ -50,7 +52,18 @@ class Edge(Protocol):
 class Session:
     """A connection that was let in. `edge` is set and used by the edge alone."""
 
-    __slots__ = ("_bucket", "_hub", "app_id", "channels", "edge", "key", "signed_in_at", "socket_id", "user")
+    __slots__ = (
+        "_bucket",
+        "_hub",
+        "app_id",
+        "channels",
+        "edge",
+        "key",
+        "signed_in_at",
+        "socket_id",
+        "user",
+        "user_info",
+    )
 
     edge: Edge
 
@@ -61,6 +74,8 @@ class Session:
         self.key = app.key
         self.socket_id = socket_id
         self.user: str | None = None
+        self.user_info = NO_INFO
+        """What others in presence channels are told of the user, as JSON text."""
         self.signed_in_at = 0.0
         self.channels: set[str] = set()
 
@@ -107,36 +122,15 @@ class Session:
             return Reply([error('pusher:subscribe needs a "channel": a string of 1 to 164 characters')])
         if name in self.channels:
             return Reply([error(f"Existing subscription to channel {name}")])
-        problem = self._problem_with(app, name, data.get("auth"))
-        if problem is not None:
-            return Reply([subscription_error(name, *problem)])
         try:
+            member = admit_to(self._hub, app, self, name, data)
             position = position_of(data["position"]) if data.get("position") is not None else None
-            joined = self._hub.subscribe(self, app, name, now, position)
-        except WrongPosition as problem_with_it:
-            return Reply([subscription_error(name, "PositionError", str(problem_with_it), 400)])
+            joined = self._hub.subscribe(self, app, name, now, position, member)
+        except NotAdmitted as problem:
+            return Reply([subscription_error(name, problem.kind, problem.message, problem.status)])
+        except WrongPosition as problem:
+            return Reply([subscription_error(name, "PositionError", str(problem), 400)])
         return Reply(joined.frames, missed=joined.missed)
-
-    def _problem_with(self, app: App, name: str, auth: object) -> tuple[str, str, int] | None:
-        """Why the client may not subscribe: type, text and status of the error."""
-        wrong = channels.problem_with(name)
-        if wrong is not None:
-            return "InvalidChannel", wrong[0].upper() + wrong[1:], 400
-        kind = channels.kind_of(name)
-        if kind.presence:
-            return "NotAvailable", "Presence channels are not available yet", 501
-        if name.startswith(channels.SERVER_TO_USER):
-            if self.user is None or name != channels.SERVER_TO_USER + self.user:
-                return "AuthError", "Only the signed-in user itself may subscribe to this channel", 401
-        elif kind.signed:
-            if not isinstance(auth, str) or not auth:
-                return "AuthError", 'This channel needs "auth": the signature of the application', 401
-            if not signature.same(auth, signature.channel_auth(app.key, app.secret, self.socket_id, name)):
-                return "AuthError", 'The signature in "auth" is wrong for this socket id and channel', 401
-        limit = app.limits.max_channels_per_connection
-        if limit and len(self.channels) >= limit:
-            return "LimitReached", f"A connection may subscribe to at most {limit} channels", 403
-        return None
 
     def _unsubscribe(self, _app: App, data: dict[str, Any], now: float) -> Reply:
         name = data.get("channel")
@@ -158,6 +152,7 @@ class Session:
             return Reply([error(f'"user_data" must be a JSON object with an "id" of 1 to {MAX_USER_ID} characters')])
         if self.user not in (None, user):
             return Reply([error("This connection is signed in as another user")])
+        self.user_info = info_in(user_data)
         self._hub.signed_in(self, user, now)
         return Reply([system_event("pusher:signin_success", {"user_data": user_data})])
 

@@ -29,6 +29,9 @@ class Streams:
         self.gaps = 0
         self.pulls = 0
         self.inboxes: dict[StreamId, Inbox] = {}
+        self.broken: dict[StreamId, int] = {}
+        """Streams that what their nodes' snapshots said cannot be followed on any more, and up to where messages lack;
+        whoever asks for new snapshots takes them away."""
         self._own = own
         self._max_seconds = max_seconds
         self._patience = patience
@@ -45,6 +48,7 @@ class Streams:
     def meet(self, stream: StreamId, last: int, now: float) -> None:
         """A node said that this is its present stream, and its newest number."""
         inbox = self._open(stream, now)
+        inbox.met = last
         if last == 0:
             inbox.fresh = False  # known from its very start
 
@@ -148,6 +152,8 @@ class Streams:
         if not inbox.unable or (not inbox.fresh and any(node not in inbox.unable for node in inbox.claims)):
             return []
         first, last = inbox.have + 1, min(inbox.unable.values()) - 1
+        if last > inbox.met:
+            self.broken[inbox.stream] = last
         gap: list[Effect] = []
         if not inbox.fresh:
             self.gaps += last - first + 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from wsmesh.channels import kind_of
 from wsmesh.contract import App
 from wsnode.domain.channel import Channel
 from wsnode.domain.counts import Key
@@ -38,6 +39,7 @@ class Subscriptions:
                 cached=directory.is_cached(app, name),
                 counted=directory.rule_for(app, name).subscription_count,
                 watched=directory.is_watched(app, name),
+                presence=kind_of(name).presence,
             )
         channel.sessions.add(session)
         session.channels.add(name)
@@ -70,6 +72,16 @@ class Subscriptions:
             name: len(channel.sessions)
             for name, channel in there.items()
             if name.startswith(prefix) and (prefix.startswith("#") or not name.startswith("#"))
+        }
+
+    def users(self, app: str, prefix: str = "", channels: Iterable[str] | None = None) -> dict[str, list[str]]:
+        """The users of the app's presence channels that begin with `prefix`, or of those named."""
+        there = self._channels.get(app, {})
+        names = there if channels is None else [name for name in channels if name in there]
+        return {
+            name: members.users
+            for name in names
+            if (members := there[name].members) is not None and (channels is not None or name.startswith(prefix))
         }
 
     def announced(self, key: Key) -> int:

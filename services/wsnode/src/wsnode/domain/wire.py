@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Raw, Struct
 
-from wsnode.domain.messages import StreamId, SubscriptionCount
+from wsnode.domain.messages import Join, StreamId, SubscriptionCount
 
 PROTOCOL_VERSION = 1
 SUPPORTED_VERSIONS = frozenset({PROTOCOL_VERSION})
@@ -17,6 +17,8 @@ class Snapshot(Struct, frozen=True):
     connections: dict[str, int] = {}
     """App id -> connections."""
     counts: list[SubscriptionCount] = []
+    present: list[Join] = []
+    """Who is present in which presence channels at the node."""
 
 
 class Hello(Struct, frozen=True):

@@ -14,8 +14,9 @@ from wsnode.domain.admission import admit
 from wsnode.domain.close_codes import Close
 from wsnode.domain.directory import Directory
 from wsnode.domain.hub import Effects, Hub
-from wsnode.domain.messages import Message, Payload, StreamId, SubscriptionCount
+from wsnode.domain.messages import Message, Payload, StreamId
 from wsnode.domain.session import Session, new_socket_id
+from wsnode.domain.wire import Snapshot
 from wsnode.settings import NodeSettings
 from wsnode.web.connection import CLOSE_SECONDS, Connection
 from wsnode.web.wheel import Wheel
@@ -150,16 +151,9 @@ class Clients:
         """A node is gone."""
         self._do(self.hub.forget_node(node, self.now()))
 
-    def learn(
-        self,
-        node: str,
-        stream: StreamId,
-        seq: int,
-        connections: dict[str, int],
-        counts: list[SubscriptionCount],
-    ) -> None:
+    def learn(self, node: str, stream: StreamId, seq: int, snapshot: Snapshot) -> None:
         """A node said what all its clients amount to after message `seq` of its stream."""
-        self._do(self.hub.replace_node(node, stream, seq, connections, counts, self.now()))
+        self._do(self.hub.replace_node(node, stream, seq, snapshot, self.now()))
 
     def tick(self) -> None:
         """Look after silent clients and waiting counts. Call it every second."""
