@@ -256,7 +256,7 @@ class World:
         own = run.mesh.stream
         known = max((seq for stream, seq in self.acknowledged if stream == own), default=0) if effects else 0
         for seq in range(known + 1, run.mesh.log.last + 1):
-            if not run.mesh.holders(seq):
+            if not run.mesh.holders(own, seq):
                 break
             self.acknowledged.add((own, seq))
         self._pump(run)

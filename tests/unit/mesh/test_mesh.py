@@ -271,7 +271,7 @@ def test_holders_are_those_that_acknowledged() -> None:
     net.cut = {("a", "c"), ("c", "a")}
     message = net.publish("a")
     net.settle()
-    assert net.nodes["a"].mesh.holders(message.seq) == ["b"]
+    assert net.nodes["a"].mesh.holders(net.nodes["a"].mesh.stream, message.seq) == ["b"]
 
 
 def test_a_push_of_an_unknown_stream_is_refused() -> None:

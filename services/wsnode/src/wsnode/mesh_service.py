@@ -12,7 +12,7 @@ from wsnode.adapters.mesh_client import PeerFailed
 from wsnode.domain.acks import Acknowledgements, Acks, Waiting, enough
 from wsnode.domain.effects import Deliver, Effect, Gap, PeerChanged, Request
 from wsnode.domain.mesh import Member, Mesh
-from wsnode.domain.messages import Payload, StreamId, event_id, node_of
+from wsnode.domain.messages import Payload, StreamId, event_id
 from wsnode.domain.wire import Goodbye, Hello, HelloAnswer, Pull, Pulled, Push, PushAnswer
 from wsnode.publishing import InsufficientAcks, Published
 
@@ -61,7 +61,6 @@ class MeshService:
         self._default_acks = default_acks
         self._ack_timeout = ack_timeout
         self._acknowledgements = Acknowledgements()
-        self._positions: dict[str, dict[StreamId, int]] = {}
         self._requests: set[asyncio.Task[None]] = set()
         self._pump_scheduled = False
         self._changed = asyncio.Event()
@@ -89,7 +88,7 @@ class MeshService:
         up = self.mesh.up()
         if acks is None:
             acks = self._default_acks if self._default_acks == "all" else min(self._default_acks, len(up))
-        identity, held_by = event_id(stream, seq), self._holders(stream, seq)
+        identity, held_by = event_id(stream, seq), self.mesh.holders(stream, seq)
         if enough(acks, held_by, set(up)):
             return Published(identity, held_by)
         settled: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
@@ -99,7 +98,7 @@ class MeshService:
             async with asyncio.timeout(self._ack_timeout):
                 return Published(identity, await settled)
         except TimeoutError:
-            raise InsufficientAcks(identity, acks, self._holders(stream, seq)) from None
+            raise InsufficientAcks(identity, acks, self.mesh.holders(stream, seq)) from None
         finally:
             self._acknowledgements.give_up(waiting)
 
@@ -108,15 +107,12 @@ class MeshService:
     def receive_hello(self, hello: Hello) -> HelloAnswer:
         """See Mesh.receive_hello."""
         answer, effects = self.mesh.receive_hello(hello, self._clock())
-        self._positions[hello.node] = hello.position
         self._act(effects)
         return answer
 
     def receive_push(self, push: Push) -> PushAnswer:
         """See Mesh.receive_push."""
         answer, effects = self.mesh.receive_push(push, self._clock())
-        if not push.messages:
-            self._positions[node_of(push.stream)] = push.position
         self._act(effects)
         return answer
 
@@ -184,15 +180,9 @@ class MeshService:
             elif isinstance(effect, Gap):
                 log.error("gap", stream=effect.stream, first=effect.first, last=effect.last)
             self._apply_effect(effect)
-        self._acknowledgements.check(self._holders, self.mesh.up())
+        self._acknowledgements.check(self.mesh.holders, self.mesh.up())
         self._changed.set()
         self._schedule_pump()
-
-    def _holders(self, stream: StreamId, seq: int) -> list[str]:
-        """The peers that hold a message; of other nodes' messages those that are up and have said so."""
-        if stream == self.mesh.stream:
-            return self.mesh.holders(seq)
-        return [node for node in self.mesh.up() if self._positions.get(node, {}).get(stream, 0) >= seq]
 
     def _schedule_pump(self) -> None:
         """Send at the end of this turn of the loop: what is published within one turn leaves in one push."""
@@ -216,6 +206,4 @@ class MeshService:
             self._act(self.mesh.failed(request, str(problem), self._clock(), greet=problem.greet))
         else:
             assert answer is not None
-            if not isinstance(answer, Pulled):
-                self._positions[request.node] = answer.position
             self._act(self.mesh.answered(request, answer, self._clock()))

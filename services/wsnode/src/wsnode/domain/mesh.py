@@ -92,9 +92,12 @@ class Mesh:
         self.log.append(message.seq, encoded(message), now)
         return message
 
-    def holders(self, seq: int) -> list[str]:
-        """The peers that have acknowledged the own message `seq`."""
-        return [peer.node for peer in self.peers.values() if peer.stream is not None and peer.cursor >= seq]
+    def holders(self, stream: StreamId, seq: int) -> list[str]:
+        """The peers that hold a message: of another node's stream those that are up and have said so."""
+        peers = self.peers.values()
+        if stream == self.stream:
+            return [peer.node for peer in peers if peer.stream is not None and peer.cursor >= seq]
+        return [peer.node for peer in peers if peer.state == "up" and peer.position.get(stream, 0) >= seq]
 
     def up(self) -> list[str]:
         """The peers that are up."""
@@ -297,6 +300,7 @@ class Mesh:
         effects = self._mended(self.streams.pushed(node, push, now), now)
         if not push.messages:
             effects.append(PeerConnections(node, push.connections))
+            peer.position = push.position
             self.streams.hear(node, push.position, now)
         if peer.state != "up":
             peer.retry_at = min(peer.retry_at, now)  # it lives: try it at once
@@ -349,6 +353,7 @@ class Mesh:
     def _heard(self, peer: Peer, position: dict[StreamId, int], now: float) -> list[Effect]:
         """A peer lives, and says what it has: its cursor follows, and what it has more than we is wanted."""
         peer.acknowledged(position.get(self.stream, 0), now)
+        peer.position = position
         self.streams.hear(peer.node, position, now)
         return self._change(peer, "up", "it answers")
 

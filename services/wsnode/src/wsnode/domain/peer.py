@@ -32,6 +32,8 @@ class Peer:
     """Whether it has been greeted, or has failed to answer, at least once: a joining node waits for that."""
     cursor: int = 0
     sent: int = 0
+    position: dict[StreamId, int] = field(default_factory=dict)
+    """What it last said that it has."""
     in_flight: set[int] = field(default_factory=set)
     """The numbers of the requests that have not been answered."""
     last_answer: float = float("-inf")
