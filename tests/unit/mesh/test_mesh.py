@@ -5,12 +5,16 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import Raw
 
 from tests.support.mesh_network import Network, event
 from wsnode.domain.effects import Gap
 from wsnode.domain.inbox import Malformed
+from wsnode.domain.log import encoded
 from wsnode.domain.mesh import SameNode, UnknownStream
-from wsnode.domain.wire import Hello, Pull, Push, Snapshot
+from wsnode.domain.messages import Message
+from wsnode.domain.streams import Streams
+from wsnode.domain.wire import Hello, HelloAnswer, Pull, Pulled, Push, Snapshot
 
 
 def received(net: Network, at: str, origin: str) -> list[int]:
@@ -456,3 +460,68 @@ def test_after_any_faults_every_node_has_every_message_once(
             assert received(net, at, origin) == list(range(1, last + 1))
         assert not any(isinstance(gap, Gap) for gap in net.nodes[origin].gaps)
         assert net.nodes[origin].gaps == []
+
+
+def test_who_has_skipped_a_message_does_not_hold_it() -> None:
+    """A peer whose position is beyond a message that never came to it is no holder of it."""
+    net = Network("ab", log_bytes=400)
+    net.settle()
+    net.cut = {("a", "b"), ("b", "a")}
+    for _ in range(20):
+        net.publish("a", "x" * 50)
+    net.advance(1)
+    net.cut = set()
+    net.advance(5)
+    mesh = net.nodes["a"].mesh
+    assert mesh.holders(mesh.stream, 20) == ["b"]
+    assert mesh.peers["b"].position[mesh.stream] == 20
+    assert mesh.holders(mesh.stream, 1) == []
+
+
+def test_pulls_follow_each_other_while_there_is_more() -> None:
+    """Once a pull has helped, the rest is fetched at once, though the origin lives and might push it."""
+    streams = Streams("own~1", max_seconds=60, patience=1, uniform=lambda low, _: low)
+    streams.meet("a~1", 0, now=0)
+    streams.hear("c", {"a~1": 9}, now=0)
+    assert streams.due({"c"}, {"a~1"}, now=0.5) == []
+    assert streams.due({"c"}, {"a~1"}, now=1.0) == [("c", Pull("a~1", 0))]
+    some = [Raw(encoded(Message(seq, event("x")))) for seq in (1, 2, 3)]
+    streams.pulled("c", Pulled("a~1", 1, 9, 0, some), now=1.1)
+    assert streams.due({"c"}, {"a~1"}, now=1.1) == [("c", Pull("a~1", 3))]
+
+
+def test_a_stream_without_messages_is_known_to_all() -> None:
+    """A node that joins hears of the silent streams of those that died before: clients' positions name them."""
+    net = Network("ab")
+    net.settle()
+    silent = net.nodes["b"].mesh.stream
+    net.kill("b")
+    net.start("c")
+    net.advance(3)
+    assert net.nodes["c"].mesh.position()[silent] == 0
+
+
+def test_what_was_delivered_is_known_after_its_stream_has_ended() -> None:
+    """A stream that is not asked for any more still counts for clients, which may meet it again at another node."""
+    net = Network("ab", log_seconds=5)
+    net.settle()
+    stream = net.nodes["b"].mesh.stream
+    net.publish("b")
+    net.settle()
+    net.kill("b")
+    net.set_members()
+    net.advance(12)
+    mesh = net.nodes["a"].mesh
+    assert stream not in mesh.position()
+    assert mesh.delivered()[stream] == 1
+
+
+def test_a_joining_node_does_not_wait_for_what_died_with_a_peer() -> None:
+    """What only a peer had that has restarted since will never come."""
+    net = Network("ab")
+    mesh = net.nodes["b"].mesh
+    (hello,) = mesh.due(net.now)
+    mesh.answered(hello, HelloAnswer("a", "a~1", 0, {"z~1": 5}, Snapshot()), net.now)
+    assert not mesh.warm()
+    mesh.receive_hello(Hello("a", "a~2", "here", "http://a", 0, {}, Snapshot()), net.now)
+    assert mesh.warm()

@@ -7,7 +7,7 @@ import pytest
 from msgspec import Raw
 
 from wsnode.domain.inbox import HOLD_BACK, Inbox, Malformed
-from wsnode.domain.messages import Event, Message
+from wsnode.domain.messages import Event, Message, Unknown
 
 
 def raws(*seqs: int) -> list[Raw]:
@@ -90,3 +90,16 @@ def test_the_hold_back_is_bounded() -> None:
     box = inbox()
     box.receive(1, raws(*range(2, HOLD_BACK + 100)), now=0)
     assert len(box.receive(0, raws(1), now=0)) == HOLD_BACK + 1
+
+
+def test_a_payload_that_only_a_newer_version_knows_is_kept() -> None:
+    """It keeps its number and goes on to others as it came; a known one of another form is refused."""
+    box = inbox(1)
+    news = Raw(msgspec.msgpack.encode([2, {"type": "novelty", "text": "?"}, 7, "more"]))
+    assert box.receive(1, [news], now=0) == [Message(2, Unknown("novelty"), 7)]
+    assert box.log.after(1, 1000)[0].raw == bytes(news)
+    wrong: tuple[object, ...] = ({"type": "event", "app": 7}, {"type": 3}, {}, [])
+    for payload in wrong:
+        with pytest.raises(Malformed):
+            box.receive(2, [Raw(msgspec.msgpack.encode([3, payload, 0]))], now=0)
+    assert box.have == 2

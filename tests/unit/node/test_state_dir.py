@@ -9,6 +9,7 @@ import pytest
 from wsmesh.contract import App, ClusterConfig
 from wsmesh.settings import SettingsError
 from wsnode.adapters.state_dir import StateDir
+from wsnode.domain.messages import stream_id
 
 CONFIG = ClusterConfig(generation=7, apps=[App(id="1", key="k", secret="s")])
 
@@ -55,3 +56,18 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError, match=r"STATE_DIR: cannot use .*/file/n1: Not a directory"):
         StateDir(tmp_path / "file/n1")
+
+
+def test_no_stream_is_used_twice(tmp_path: Path) -> None:
+    """Each run gets a stream that comes after the one before, also on a machine whose clock does not go on."""
+    state = StateDir(tmp_path)
+    streams = [state.new_stream("n1", started_at) for started_at in (1_700_000_000.0, 1_700_000_000.0, 5.0, 5.0)]
+    assert len(set(streams)) == 4
+    assert streams == sorted(streams)
+    assert state.new_stream("n1", 1_800_000_000.0) == stream_id("n1", 1_800_000_000.0)
+
+
+def test_a_broken_stream_file_counts_as_none(tmp_path: Path) -> None:
+    """A node starts with its clock alone when what it kept of the last run is no stream id."""
+    (tmp_path / "stream").write_text("?~??")
+    assert StateDir(tmp_path).new_stream("n1", 5.0) == stream_id("n1", 5.0)

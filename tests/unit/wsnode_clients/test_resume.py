@@ -233,7 +233,7 @@ def test_positions_are_told_again_to_those_that_resume() -> None:
 
 
 def test_who_is_ahead_is_told_so() -> None:
-    """The position of such a channel keeps the larger number, until the node has it too or it cannot come any more."""
+    """Such a client is told channel by channel, and never a smaller number than it has, while that may still come."""
     hub = make_hub(max_seconds=100)
     hub.known[OTHER] = 3
     session = make_session(hub)
@@ -244,9 +244,9 @@ def test_who_is_ahead_is_told_so() -> None:
         messages = [message for message, _ in written(hub.tick(now))]
         return [(message.get("channel"), json.loads(message["data"])["position"]) for message in messages]
 
-    assert told(20) == [(None, {STREAM: 0, OTHER: 3}), ("a", {STREAM: 0, OTHER: 5, "n3~c": 7})]
+    assert told(20) == [("a", {STREAM: 0, OTHER: 5, "n3~c": 7}), ("b", {STREAM: 0, OTHER: 3})]
     hub.known[OTHER] = 6
-    assert told(40) == [(None, {STREAM: 0, OTHER: 6}), ("a", {STREAM: 0, OTHER: 6, "n3~c": 7})]
+    assert told(40) == [("a", {STREAM: 0, OTHER: 6, "n3~c": 7}), ("b", {STREAM: 0, OTHER: 6})]
     assert told(200) == [(None, {STREAM: 0, OTHER: 6})]
 
 

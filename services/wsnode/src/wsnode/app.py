@@ -22,7 +22,6 @@ from wsnode.domain.effects import Deliver, Effect, PeerConnections, PeerForgotte
 from wsnode.domain.history import History
 from wsnode.domain.hub import Hub
 from wsnode.domain.mesh import Member, Mesh, MeshLimits
-from wsnode.domain.messages import stream_id
 from wsnode.domain.readiness import Situation, reasons_against
 from wsnode.membership import Membership
 from wsnode.mesh_service import MeshService
@@ -94,13 +93,13 @@ class NodeApp:
         )
         tls.refuse_plaintext("mesh", settings.mesh_host, has_tls=own_mesh, allowed=settings.allow_plaintext)
         self._state_dir = StateDir(settings.state_dir)
-        stream = stream_id(settings.node_id, time.time())
+        stream = self._state_dir.new_stream(settings.node_id, time.time())
 
         self._hub = Hub(
             stream,
             Directory([]),
             History(settings.stream_log_seconds, settings.history_bytes),
-            position=lambda: self._mesh.position(),
+            position=lambda: self._mesh.delivered(),
             floors=lambda: self._mesh.floors(),
             time_of_day=time.time,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import tempfile
@@ -11,6 +12,7 @@ import msgspec
 
 from wsmesh.contract import ClusterConfig
 from wsmesh.settings import SettingsError
+from wsnode.domain.messages import StreamId, stream_id
 
 
 class StateDir:
@@ -46,6 +48,16 @@ class StateDir:
     def keep_run(self, stream: str) -> None:
         """Remember this run, so that the next one can show that it is the same node."""
         self._replace("run", stream.encode())
+
+    def new_stream(self, node_id: str, started_at: float) -> StreamId:
+        """The stream of the run that begins now, which no run that kept its own here has had."""
+        try:
+            stream = stream_id(node_id, started_at, (self._path / "stream").read_text().strip())
+        except (OSError, ValueError):
+            stream = stream_id(node_id, started_at)
+        with contextlib.suppress(OSError):  # it matters only if the clock goes back as well
+            self._replace("stream", stream.encode())
+        return stream
 
     def last_config(self) -> ClusterConfig | None:
         """The last configuration that was kept, or None; a broken file counts as none."""

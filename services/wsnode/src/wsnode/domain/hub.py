@@ -27,6 +27,7 @@ from wsnode.domain.messages import (
     StreamId,
     SubscriptionCount,
     Terminate,
+    Unknown,
     node_of,
 )
 from wsnode.domain.presence import Change, Presence
@@ -225,6 +226,8 @@ class Hub:
         if isinstance(payload, Terminate):
             age = max(0.0, self._time_of_day() - message.at / 1000) if message.at else 0.0
             return Effects(closes=self._sessions.terminated(payload.app, payload.user, age, now))
+        if isinstance(payload, Unknown):
+            return Effects()
         if not self._runs.counts(stream, message.seq, payload, now):
             return Effects()
         return self._notice(node_of(stream), payload, now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from wsnode.domain.log import StreamLog
-from wsnode.domain.messages import Message, StreamId
+from wsnode.domain.messages import Message, StreamId, message_of
 
 HOLD_BACK = 10_000
 """Messages of one stream that may wait for an earlier one; the sender repeats what is not kept."""
@@ -36,7 +36,6 @@ class Inbox:
         self.pulling = False
         self.retry_at = now
         self._held: dict[int, tuple[Message, bytes]] = {}
-        self._decode = msgspec.msgpack.Decoder(Message).decode
 
     @property
     def have(self) -> int:
@@ -89,7 +88,7 @@ class Inbox:
         messages = []
         for seq, raw in enumerate(raws, after + 1):
             try:
-                message = self._decode(raw)
+                message = message_of(raw)
             except msgspec.DecodeError as problem:
                 raise Malformed(f"message {seq}: {problem}") from None
             if message.seq != seq:

@@ -78,8 +78,6 @@ class Mesh:
         self._uniform = uniform
         self._snapshot = snapshot
         self._numbers = 0
-        self._aims: dict[StreamId, int] = {}
-        """What the peers had when they were greeted: a node that joins waits for it."""
 
     # What this node publishes
 
@@ -94,10 +92,12 @@ class Mesh:
 
     def holders(self, stream: StreamId, seq: int) -> list[str]:
         """The peers that hold a message: of another node's stream those that are up and have said so."""
-        peers = self.peers.values()
+        peers: Iterable[Peer] = self.peers.values()
         if stream == self.stream:
-            return [peer.node for peer in peers if peer.stream is not None and peer.cursor >= seq]
-        return [peer.node for peer in peers if peer.state == "up" and peer.position.get(stream, 0) >= seq]
+            peers = [peer for peer in peers if peer.stream is not None and peer.cursor >= seq]
+        else:
+            peers = [peer for peer in peers if peer.state == "up" and peer.position.get(stream, 0) >= seq]
+        return [peer.node for peer in peers if peer.floors.get(stream, 0) < seq]
 
     def up(self) -> list[str]:
         """The peers that are up."""
@@ -107,10 +107,18 @@ class Mesh:
         """The last number of every stream that has arrived without a break, the own one included."""
         return {stream: inbox.have for stream, inbox in self.streams.inboxes.items()} | {self.stream: self.log.last}
 
+    def delivered(self) -> dict[StreamId, int]:
+        """The position, and what had arrived of streams that ended a while ago and are not asked for any more."""
+        return self.streams.retired() | self.position()
+
     def floors(self) -> dict[StreamId, int]:
         """For every stream the number up to which messages may never have arrived here."""
         logs = {stream: inbox.log for stream, inbox in self.streams.inboxes.items()} | {self.stream: self.log}
         return {stream: log.missing for stream, log in logs.items()}
+
+    def _holes(self) -> dict[StreamId, int]:
+        """The floors that are not 0: a position alone would say that all up to it is here."""
+        return {stream: floor for stream, floor in self.floors().items() if floor}
 
     def log_bytes(self) -> int:
         """Bytes in all logs."""
@@ -121,11 +129,15 @@ class Mesh:
         return all(peer.cursor >= self.log.last for peer in self.peers.values() if peer.state == "up")
 
     def warm(self) -> bool:
-        """Whether every peer has been greeted or does not answer, and all that they had then has arrived."""
+        """Whether every peer has been greeted or does not answer, and all that they had then has arrived.
+
+        What a peer had that has ended since, and nobody else, is not waited for.
+        """
         if not all(peer.greeted or peer.tried for peer in self.peers.values()):
             return False
         position = self.position()
-        return all(position.get(stream, seq) >= seq for stream, seq in self._aims.items())
+        aims = [aim for peer in self.peers.values() if peer.state != "down" for aim in peer.aims.items()]
+        return all(position.get(stream, seq) >= seq for stream, seq in aims)
 
     # Who the peers are
 
@@ -172,6 +184,8 @@ class Mesh:
     def due(self, now: float) -> list[Request]:
         """The requests to send now; each must end in `answered` or `failed`."""
         requests = [request for peer in self.peers.values() for request in self._due_to(peer, now)]
+        if not self.streams.lacking:
+            return requests
         up = {peer.node: peer for peer in self.peers.values() if peer.state == "up"}
         living = {peer.stream for peer in up.values() if peer.stream is not None}
         pulls = self.streams.due(up, living, now)
@@ -213,13 +227,16 @@ class Mesh:
             last=self.log.last,
             position=self.position(),
             snapshot=self._snapshot(),
+            floors=self._holes(),
         )
 
     def _push(self, after: int, messages: list[Raw]) -> Push:
         # Only heartbeats carry counts and position: with messages they would come too often to be worth their bytes.
         if messages:
             return Push(self.stream, self.log.oldest, after, messages, {}, {})
-        return Push(self.stream, self.log.oldest, after, [], self._snapshot().connections, self.position())
+        return Push(
+            self.stream, self.log.oldest, after, [], self._snapshot().connections, self.position(), self._holes()
+        )
 
     # What came of it
 
@@ -236,14 +253,13 @@ class Mesh:
             if answer.node != peer.node:
                 return self._failed(peer, f"{peer.address} says that it is {answer.node}", now)
             effects = self._meet(peer, answer.stream, answer.last, answer.snapshot, now)
-            for stream, seq in answer.position.items():
-                self._aims[stream] = max(seq, self._aims.get(stream, 0))
-            return [*effects, *self._heard(peer, answer.position, now)]
+            peer.aims = answer.position
+            return [*effects, *self._heard(peer, answer, now)]
         if not isinstance(answer, PushAnswer) or answer.stream != peer.stream:
             return self._failed(peer, "it has restarted", now, greet=True)
         progress = answer.position.get(self.stream, 0) > peer.cursor
         expected = peer.sent > peer.cursor
-        effects = self._heard(peer, answer.position, now)
+        effects = self._heard(peer, answer, now)
         if expected and not progress and not peer.in_flight:
             return [*effects, *self._failed(peer, "it answers, but takes no messages", now)]
         return effects
@@ -287,9 +303,11 @@ class Mesh:
         peer = self.peers.setdefault(hello.node, Peer(hello.node, hello.address, first_seen=now))
         peer.address = hello.address
         effects = self._meet(peer, hello.stream, hello.last, hello.snapshot, now)
-        effects += self._heard(peer, hello.position, now)
+        effects += self._heard(peer, hello, now)
         peer.retry_at = now
-        return HelloAnswer(self.node, self.stream, self.log.last, self.position(), self._snapshot()), effects
+        return HelloAnswer(
+            self.node, self.stream, self.log.last, self.position(), self._snapshot(), self._holes()
+        ), effects
 
     def receive_push(self, push: Push, now: float) -> tuple[PushAnswer, list[Effect]]:
         """A peer pushes messages. Raises UnknownStream and Malformed; then nothing has changed."""
@@ -300,11 +318,11 @@ class Mesh:
         effects = self._mended(self.streams.pushed(node, push, now), now)
         if not push.messages:
             effects.append(PeerConnections(node, push.connections))
-            peer.position = push.position
+            peer.position, peer.floors = push.position, push.floors
             self.streams.hear(node, push.position, now)
         if peer.state != "up":
             peer.retry_at = min(peer.retry_at, now)  # it lives: try it at once
-        return PushAnswer(self.stream, self.position()), effects
+        return PushAnswer(self.stream, self.position(), self._holes()), effects
 
     def receive_pull(self, pull: Pull) -> Pulled:
         """A peer asks for messages of any stream. Raises UnknownStream and Malformed."""
@@ -337,6 +355,7 @@ class Mesh:
                 effects.append(PeerForgotten(peer.node))
             peer.stream = stream
             peer.cursor = peer.sent = peer.needed = 0
+            peer.position, peer.floors, peer.aims = {}, {}, {}
         self.streams.meet(stream, last, now)
         peer.greeted = last >= peer.needed
         return [*effects, PeerSnapshot(peer.node, stream, last, snapshot)]
@@ -350,11 +369,13 @@ class Mesh:
                 peer.greeted, peer.needed, peer.retry_at = False, last, min(now, peer.retry_at)
         return effects
 
-    def _heard(self, peer: Peer, position: dict[StreamId, int], now: float) -> list[Effect]:
+    def _heard(self, peer: Peer, said: Hello | HelloAnswer | PushAnswer, now: float) -> list[Effect]:
         """A peer lives, and says what it has: its cursor follows, and what it has more than we is wanted."""
-        peer.acknowledged(position.get(self.stream, 0), now)
-        peer.position = position
-        self.streams.hear(peer.node, position, now)
+        peer.acknowledged(said.position.get(self.stream, 0), now)
+        peer.position = said.position
+        # Answers may overtake each other: a floor once told stays, until the last answer is there.
+        peer.floors = peer.floors | said.floors if peer.in_flight else said.floors
+        self.streams.hear(peer.node, said.position, now)
         return self._change(peer, "up", "it answers")
 
     def _change(self, peer: Peer, state: PeerState, reason: str) -> list[Effect]:

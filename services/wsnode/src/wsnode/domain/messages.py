@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from typing import Any, get_args
+
+from msgspec import Raw, Struct, ValidationError, msgpack, structs
 
 StreamId = str
 """`<node id>~<start time, milliseconds, base 36>`: one run of one node."""
@@ -57,7 +59,14 @@ class Leave(Struct, frozen=True, tag="leave"):
 Notice = SubscriptionCount | Join | Leave
 """What a node says of its own clients: it counts for as long as the node is there."""
 
-Payload = Event | Terminate | Notice
+
+class Unknown(Struct, frozen=True, tag="unknown"):
+    """A payload of a kind that only a newer version knows: it is kept and passed on, and nothing else becomes of it."""
+
+    kind: str
+
+
+Payload = Event | Terminate | Notice | Unknown
 
 
 class Message(Struct, frozen=True, array_like=True):
@@ -69,9 +78,39 @@ class Message(Struct, frozen=True, array_like=True):
     """When its node accepted it, milliseconds since the epoch by that node's clock."""
 
 
-def stream_id(node_id: str, started_at: float) -> StreamId:
-    """The stream of a run that started at `started_at`, seconds since the epoch."""
+class _Envelope(Struct, array_like=True):
+    """A message whose payload may be of any kind."""
+
+    seq: int
+    payload: dict[str, Any]
+    at: int = 0
+
+
+_KINDS = {kind.__struct_config__.tag for kind in get_args(Payload)}
+_message = msgpack.Decoder(Message).decode
+_envelope = msgpack.Decoder(_Envelope).decode
+
+
+def message_of(raw: Raw | bytes) -> Message:
+    """Read a message as it travels; one of a kind that a newer version made is Unknown. Raises msgspec.DecodeError."""
+    try:
+        return _message(raw)
+    except ValidationError:
+        seq, payload, at = structs.astuple(_envelope(raw))
+        kind = payload.get("type")
+        if not isinstance(kind, str) or kind in _KINDS:
+            raise
+        return Message(seq, Unknown(kind), at)
+
+
+def stream_id(node_id: str, started_at: float, former: StreamId | None = None) -> StreamId:
+    """The stream of a run that started at `started_at`, seconds since the epoch.
+
+    It comes after the `former` one of this node also when the clock has gone back: a number is never used twice.
+    """
     number, digits = int(started_at * 1000), ""
+    if former is not None:
+        number = max(number, int(former.rpartition("~")[2], 36) + 1)
     while number:
         number, rest = divmod(number, 36)
         digits = "0123456789abcdefghijklmnopqrstuvwxyz"[rest] + digits

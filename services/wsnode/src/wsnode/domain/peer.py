@@ -34,6 +34,10 @@ class Peer:
     sent: int = 0
     position: dict[StreamId, int] = field(default_factory=dict)
     """What it last said that it has."""
+    floors: dict[StreamId, int] = field(default_factory=dict)
+    """Of each stream the number up to which it may hold nothing, whatever its position is."""
+    aims: dict[StreamId, int] = field(default_factory=dict)
+    """What it had when it was greeted: a node that joins waits for it."""
     in_flight: set[int] = field(default_factory=set)
     """The numbers of the requests that have not been answered."""
     last_answer: float = float("-inf")

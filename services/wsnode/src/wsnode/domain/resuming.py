@@ -92,14 +92,17 @@ class Resuming:
         if not sessions:
             return []
         known = self._position()
-        deliveries = [Delivery(position_told(known), sessions)]
+        level, deliveries = [], []
         for session in sessions:
             channels = self._subscriptions.of(session.app_id)
-            for name in session.channels:
-                ahead = channels[name].still_ahead(session, known, now)
-                if ahead:
-                    deliveries.append(Delivery(position_told(known | ahead, name), [session]))
-        return deliveries
+            ahead = {name: channels[name].still_ahead(session, known, now) for name in sorted(session.channels)}
+            if any(ahead.values()):
+                # One by one: were it told less first, it would see again what it has, if it were cut off just then.
+                frames = [position_told(known | numbers, name) for name, numbers in ahead.items()]
+                deliveries += [Delivery(frame, [session]) for frame in frames]
+            else:
+                level.append(session)
+        return [Delivery(position_told(known), level), *deliveries] if level else deliveries
 
 
 def _framed(entry: Entry, channel: str) -> bytes:

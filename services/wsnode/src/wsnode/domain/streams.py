@@ -36,7 +36,8 @@ class Streams:
         self._max_seconds = max_seconds
         self._patience = patience
         self._uniform = uniform
-        self._lacking: set[StreamId] = set()
+        self.lacking: set[StreamId] = set()
+        """Streams of which somebody may have more than is here."""
         self._retired: dict[StreamId, tuple[int, float]] = {}
         """What had arrived of a stream when it was retired, and when that was."""
 
@@ -44,6 +45,10 @@ class Streams:
     def duplicates(self) -> int:
         """Messages that arrived again and were dropped."""
         return sum(inbox.duplicates for inbox in self.inboxes.values())
+
+    def retired(self) -> dict[StreamId, int]:
+        """What had arrived of the streams that were retired."""
+        return {stream: have for stream, (have, _) in self._retired.items()}
 
     def meet(self, stream: StreamId, last: int, now: float) -> None:
         """A node said that this is its present stream, and its newest number."""
@@ -57,13 +62,14 @@ class Streams:
         for stream, seq in position.items():
             inbox = self.inboxes.get(stream)
             if inbox is None:
-                if stream == self._own or seq <= self._retired.get(stream, (0, 0))[0]:
+                # One without messages counts too: clients' positions name it, and expect every node to know it.
+                if stream == self._own or seq <= self._retired.get(stream, (-1, 0))[0]:
                     continue
                 inbox = self._open(stream, now)
             if seq > inbox.have or node in inbox.claims:
                 inbox.claim(node, seq, now)
                 if inbox.claims:
-                    self._lacking.add(stream)
+                    self.lacking.add(stream)
 
     def lost(self, node: str) -> None:
         """A peer does not answer: it is of no help now."""
@@ -78,7 +84,7 @@ class Streams:
         if push.oldest > inbox.have + 1:
             inbox.claim(node, push.after + len(push.messages), now)
             inbox.unable[node] = push.oldest
-            self._lacking.add(push.stream)
+            self.lacking.add(push.stream)
             effects += self._give_up(inbox, now)
         return effects
 
@@ -93,8 +99,10 @@ class Streams:
         if answer.oldest > inbox.have + 1:
             inbox.unable[node] = answer.oldest
             effects += self._give_up(inbox, now)
-        before = inbox.have
+        before, since = inbox.have, inbox.lacking_since
         effects += self._delivered(inbox, inbox.receive(answer.after, answer.messages, now))
+        if inbox.claims and since is not None:
+            inbox.lacking_since = since  # a pull that helped is followed by the next, without patience for the origin
         inbox.claim(node, answer.last, now)
         if inbox.have == before and node not in inbox.unable:
             inbox.retry_at = now + RETRY
@@ -111,10 +119,10 @@ class Streams:
         """The pulls to send now, `(node, pull)`; `living` are the streams whose origin is up, and pushes itself."""
         requests = []
         reachable = set(up)
-        for stream in sorted(self._lacking):  # sorted: a seed must replay a simulation whatever the hash of strings
+        for stream in sorted(self.lacking):  # sorted: a seed must replay a simulation whatever the hash of strings
             inbox = self.inboxes.get(stream)
             if inbox is None or inbox.lacking_since is None:
-                self._lacking.discard(stream)
+                self.lacking.discard(stream)
                 continue
             patience = self._patience if stream in living else 0.0
             if inbox.pulling or now < inbox.retry_at or now - inbox.lacking_since < patience:
@@ -133,7 +141,7 @@ class Streams:
             inbox.log.trim(now)
             if stream not in present and now - inbox.active_at > self._max_seconds:
                 del self.inboxes[stream]
-                self._lacking.discard(stream)
+                self.lacking.discard(stream)
                 self._retired[stream] = (inbox.have, now)
         for stream, (_, since) in list(self._retired.items()):
             if now - since > RETIRED * self._max_seconds:

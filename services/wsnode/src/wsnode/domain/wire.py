@@ -32,6 +32,7 @@ class Hello(Struct, frozen=True):
     """The newest sequence number of its stream."""
     position: dict[StreamId, int]
     snapshot: Snapshot
+    floors: dict[StreamId, int] = {}
 
 
 class HelloAnswer(Struct, frozen=True):
@@ -42,6 +43,7 @@ class HelloAnswer(Struct, frozen=True):
     last: int
     position: dict[StreamId, int]
     snapshot: Snapshot
+    floors: dict[StreamId, int] = {}
 
 
 class Push(Struct, frozen=True):
@@ -55,6 +57,8 @@ class Push(Struct, frozen=True):
     connections: dict[str, int]
     position: dict[StreamId, int]
     """What the sender has of all streams; only heartbeats carry it, as answers do."""
+    floors: dict[StreamId, int] = {}
+    """Of each stream the number up to which messages may never have come to the sender, where that is not 0."""
 
 
 class PushAnswer(Struct, frozen=True):
@@ -62,6 +66,7 @@ class PushAnswer(Struct, frozen=True):
 
     stream: StreamId
     position: dict[StreamId, int]
+    floors: dict[StreamId, int] = {}
 
 
 class Pull(Struct, frozen=True):
