@@ -89,6 +89,7 @@ async def mesh_end(
         service,
         cluster_key=key,
         channel_counts=lambda query: {query.prefix: 1},
+        channel_users=lambda query: {query.prefix: ["ada", "bob"]},
         max_body=MAX_BODY,
         name=f"mesh-{stream.replace('~', '-')}",
     )

@@ -15,7 +15,7 @@ from tests.support.waiting import until
 from wsnode.adapters.mesh_client import VERSION_HEADER, MeshClient, PeerFailed
 from wsnode.domain.effects import PeerChanged
 from wsnode.domain.wire import Hello, Push, Snapshot
-from wsnode.publishing import ChannelQuery, InsufficientAcks
+from wsnode.publishing import ChannelQuery, InsufficientAcks, UserQuery
 
 
 async def met(*ends: End) -> None:
@@ -90,6 +90,13 @@ async def test_peers_count_their_channels() -> None:
     """A node answers how many subscribers its channels have."""
     async with mesh_end("a") as a, mesh_end("b") as b:
         assert await a.client.channel_counts(b.address, ChannelQuery(app="x", prefix="news")) == {"news": 1}
+
+
+async def test_peers_name_their_users() -> None:
+    """A node answers who is present in its presence channels."""
+    async with mesh_end("a") as a, mesh_end("b") as b:
+        query = UserQuery(app="x", prefix="presence-")
+        assert await a.client.channel_users(b.address, query) == {"presence-": ["ada", "bob"]}
 
 
 async def post(end: End, path: str, body: bytes, **headers: str) -> tuple[int, object]:

@@ -21,11 +21,20 @@ from pusher.errors import (  # type: ignore[import-untyped]
 )
 from sanic import Sanic
 
-from tests.unit.wsnode_clients.serving import Node, serve, until
+from tests.unit.wsnode_clients.serving import Client, Node, serve, until
 from wsmesh.contract import App, AppLimits, ChannelRule
-from wsmesh.signature import request_signature, user_auth
-from wsnode.domain.messages import Event, Payload, Terminate
-from wsnode.publishing import ChannelCounts, ChannelQuery, InsufficientAcks, Published, Publishing
+from wsmesh.signature import channel_auth, request_signature, user_auth
+from wsnode.domain.messages import Event, Join, Payload, Terminate
+from wsnode.domain.wire import Snapshot
+from wsnode.publishing import (
+    ChannelCounts,
+    ChannelQuery,
+    ChannelUsers,
+    InsufficientAcks,
+    Published,
+    Publishing,
+    UserQuery,
+)
 from wsnode.web.clients import Clients
 from wsnode.web.publish_api import MAX_BODY_BYTES, add_publish_routes
 
@@ -50,6 +59,8 @@ class Mesh:
         self.peers: dict[str, ChannelCounts | None] = {}
         self.acks: list[object] = []
         self.asked: list[ChannelQuery] = []
+        self.users: dict[str, ChannelUsers] = {}
+        """The presence channels of those peers that have some."""
 
     async def publish(self, payload: Payload, acks: object) -> Published:
         """Deliver here; every peer that answers holds the message at once."""
@@ -72,6 +83,12 @@ class Mesh:
         """What the peers say."""
         self.asked.append(query)
         answers = {name: counts for name, counts in self.peers.items() if counts is not None}
+        return answers, [name for name, counts in self.peers.items() if counts is None]
+
+    async def ask_users(self, query: UserQuery) -> tuple[dict[str, ChannelUsers], list[str]]:
+        """What the peers say of users."""
+        self.asked.append(query)
+        answers = {name: self.users.get(name, {}) for name, counts in self.peers.items() if counts is not None}
         return answers, [name for name, counts in self.peers.items() if counts is None]
 
 
@@ -295,11 +312,6 @@ BAD_EVENTS = [
         {"name": "n", "data": "d", "channel": "c", "info": "user_count"},
         400,
         failure("invalid_info", "only presence channels have a user_count", "info"),
-    ),
-    (
-        {"name": "n", "data": "d", "channel": "presence-c", "info": "user_count"},
-        501,
-        failure("not_available", "presence channels are not available yet", "info"),
     ),
     (
         {"name": "n", "data": "d", "channel": "c", "acks": -1},
@@ -527,9 +539,9 @@ async def test_the_last_event_of_a_cache_channel_can_be_read() -> None:
             failure("invalid_info", "only presence channels have a user_count", "info"),
         ),
         (
-            "/channels?info=user_count&filter_by_prefix=presence-",
-            501,
-            failure("not_available", "presence channels are not available yet", "info"),
+            "/channels/a?info=user_count",
+            400,
+            failure("invalid_info", "only presence channels have a user_count", "info"),
         ),
         ("/channels?info=age", 400, failure("invalid_info", "info may ask for subscription_count, user_count", "info")),
         ("/channels/a?info=cache", 400, failure("invalid_info", "this is no cache channel", "info")),
@@ -546,17 +558,77 @@ async def test_the_last_event_of_a_cache_channel_can_be_read() -> None:
             ),
         ),
         ("/channels/a/users", 400, failure("invalid_channel", "only presence channels have users", "channel")),
-        (
-            "/channels/presence-a/users",
-            501,
-            failure("not_available", "presence channels are not available yet", "channel"),
-        ),
     ],
 )
 async def test_wrong_questions_are_refused(path: str, status: int, answer: Any) -> None:
     """Each mistake in a question gets its own answer."""
     async with api() as a:
         assert await a.call("GET", f"/apps/1{path}") == (status, answer)
+
+
+async def present(client: Client, channel: str, user: str) -> None:
+    """Subscribe to a presence channel as this user."""
+    data = json.dumps({"user_id": user})
+    await client.subscribe(
+        channel, channel_data=data, auth=channel_auth("key", "secret", client.socket_id, channel, data)
+    )
+
+
+async def test_users_of_a_presence_channel_of_the_whole_cluster() -> None:
+    """Each user once, wherever and however often it is connected; an empty channel has none."""
+    async with api() as a, a.node.client() as one, a.node.client() as two:
+        await present(one, "presence-a", "ada")
+        await present(two, "presence-a", "ada")
+        a.mesh.peers = {"n2": {}, "n3": {}}
+        a.mesh.users = {"n2": {"presence-a": ["bob", "ada"], "presence-b": ["eve"]}, "n3": {"presence-a": ["bob"]}}
+        path = "/apps/1/channels"
+        assert await a.call("GET", f"{path}/presence-a/users") == (200, {"users": [{"id": "ada"}, {"id": "bob"}]})
+        assert a.mesh.asked == [UserQuery("1", "presence-a", ["presence-a"])]
+        assert await a.call("GET", f"{path}/presence-none/users") == (200, {"users": []})
+
+
+async def test_users_of_a_node_that_does_not_answer_are_those_it_said_last() -> None:
+    """The answer names the node; its subscribers cannot be counted, but its users are known."""
+    async with api() as a, a.node.client() as client:
+        await present(client, "presence-a", "ada")
+        last = Snapshot(
+            present=[Join("1", "presence-a", "bob"), Join("1", "presence-b", "eve"), Join("2", "presence-a", "x")]
+        )
+        a.node.clients.learn("n2", "n2~b", 1, last)
+        a.mesh.peers = {"n2": None}
+        assert await a.call("GET", "/apps/1/channels/presence-a/users") == (
+            200,
+            {"users": [{"id": "ada"}, {"id": "bob"}], "unanswered": ["n2"]},
+        )
+        assert await a.call("GET", "/apps/1/channels/presence-a?info=user_count,subscription_count") == (
+            200,
+            {"occupied": True, "user_count": 2, "subscription_count": 1, "unanswered": ["n2"]},
+        )
+
+
+async def test_user_counts_of_presence_channels() -> None:
+    """A user counts once on all nodes, a connection each time; a publish can ask too."""
+    async with api() as a, a.node.client() as one, a.node.client() as two:
+        await present(one, "presence-a", "ada")
+        await present(two, "presence-a", "ada")
+        a.mesh.peers = {"n2": {"presence-a": 2, "presence-b": 1}}
+        a.mesh.users = {"n2": {"presence-a": ["ada", "bob"], "presence-b": ["eve"]}}
+        numbers = {"presence-a": {"user_count": 2}, "presence-b": {"user_count": 1}}
+        assert await a.call("GET", "/apps/1/channels?filter_by_prefix=presence-&info=user_count") == (
+            200,
+            {"channels": numbers},
+        )
+        assert await a.call("GET", "/apps/1/channels/presence-a?info=subscription_count,user_count") == (
+            200,
+            {"occupied": True, "subscription_count": 4, "user_count": 2},
+        )
+        assert await a.call("GET", "/apps/1/channels/presence-none?info=user_count") == (
+            200,
+            {"occupied": False, "user_count": 0},
+        )
+        body = {"name": "n", "data": "d", "channels": ["presence-a", "presence-b"], "info": "user_count"}
+        status, answer = await a.call("POST", "/apps/1/events", body)
+        assert (status, answer["channels"]) == (200, numbers)
 
 
 async def test_a_publish_can_ask_for_numbers() -> None:
@@ -602,6 +674,8 @@ async def test_the_official_library_works_unchanged() -> None:
         await client.say("pusher:signin", library.authenticate_user(client.socket_id, {"id": "u1"}))
         assert (await client.hear())["event"] == "pusher:signin_success"
         await client.subscribe("#server-to-user-u1")
+        member = library.authenticate("presence-x", client.socket_id, {"user_id": "u1"})
+        await client.subscribe("presence-x", **member)
 
         def work() -> list[Any]:
             return [
@@ -611,14 +685,18 @@ async def test_the_official_library_works_unchanged() -> None:
                 library.send_to_user("u1", "hello", "4"),
                 library.channels_info("ne", ["subscription_count"]),
                 library.channel_info("news", ["subscription_count"]),
+                library.channel_info("presence-x", ["user_count"]),
+                library.users_info("presence-x"),
             ]
 
         answers = await asyncio.to_thread(work)
-        ids = [f"n1~abc:{number}" for number in range(1, 5)]
+        ids = [f"n1~abc:{number}" for number in range(2, 6)]  # the join was the first message
         assert [answers[0]["id"], answers[1]["id"], answers[2]["batch"][0]["id"], answers[3]["id"]] == ids
         assert answers[4:] == [
             {"channels": {"news": {"subscription_count": 1}}},
             {"occupied": True, "subscription_count": 1},
+            {"occupied": True, "user_count": 1},
+            {"users": [{"id": "u1"}]},
         ]
         heard = [await client.hear() for _ in range(4)]
         assert [message["id"] for message in heard] == ids
@@ -626,7 +704,7 @@ async def test_the_official_library_works_unchanged() -> None:
         assert set(json.loads(heard[1]["data"])) == {"nonce", "ciphertext"}
         assert heard[3] == {"event": "hello", "channel": "#server-to-user-u1", "data": "4", "id": ids[3]}
         await asyncio.to_thread(library.terminate_user_connections, "u1")
-        assert a.node.published[-1] == Terminate("1", "u1")
+        assert Terminate("1", "u1") in a.node.published
         assert (await client.hear())["data"]["code"] == 4009
 
 

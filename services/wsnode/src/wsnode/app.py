@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from random import Random, SystemRandom
-from typing import Any
+from typing import Any, TypeVar
 
 from sanic import Sanic
 from sanic.server.protocols.http_protocol import HttpProtocol
@@ -26,7 +27,7 @@ from wsnode.domain.readiness import Situation, reasons_against
 from wsnode.membership import Membership
 from wsnode.mesh_service import MeshService
 from wsnode.metrics import NodeCollector, new_registry
-from wsnode.publishing import ChannelCounts, ChannelQuery, Publishing
+from wsnode.publishing import ChannelCounts, ChannelQuery, ChannelUsers, Publishing, UserQuery
 from wsnode.settings import NodeSettings
 from wsnode.web.client_protocol import add_client_routes
 from wsnode.web.clients import Clients
@@ -45,6 +46,8 @@ MESH_BODY_SLACK = 64 * 1_048_576
 """A push holds one message at least, however large; a hello holds the position, all counts and all who are present."""
 
 log = logs.get("node")
+
+T = TypeVar("T")
 
 
 class NodeApp:
@@ -179,6 +182,7 @@ class NodeApp:
                     self._service,
                     cluster_key=settings.cluster_key.get_secret_value(),
                     channel_counts=lambda query: self._hub.channel_counts(query.app, query.prefix, query.channels),
+                    channel_users=lambda query: self._hub.users(query.app, query.prefix, query.channels),
                     max_body=settings.push_batch_bytes + MESH_BODY_SLACK,
                 ),
                 bind(settings.mesh_host, settings.mesh_port, "MESH_PORT"),
@@ -298,9 +302,16 @@ class NodeApp:
 
     async def ask_peers(self, query: ChannelQuery) -> tuple[dict[str, ChannelCounts], list[str]]:
         """See publishing.Cluster."""
+        return await self._ask(lambda address: self._mesh_client.channel_counts(address, query))
+
+    async def ask_users(self, query: UserQuery) -> tuple[dict[str, ChannelUsers], list[str]]:
+        """See publishing.Cluster."""
+        return await self._ask(lambda address: self._mesh_client.channel_users(address, query))
+
+    async def _ask(self, ask: Callable[[str], Awaitable[T]]) -> tuple[dict[str, T], list[str]]:
         peers = [peer for peer in self._mesh.peers.values() if peer.state != "down"]
-        asked = [self._mesh_client.channel_counts(peer.address, query) for peer in peers]
-        answers: dict[str, ChannelCounts] = {}
+        asked = [ask(peer.address) for peer in peers]
+        answers: dict[str, T] = {}
         silent: list[str] = []
         for peer, answer in zip(peers, await asyncio.gather(*asked, return_exceptions=True), strict=True):
             if isinstance(answer, PeerFailed):

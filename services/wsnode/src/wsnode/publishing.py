@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -37,6 +37,9 @@ from wsnode.domain.refused import Refused
 ChannelCounts = dict[str, int]
 """Channel -> number of subscribers."""
 
+ChannelUsers = dict[str, list[str]]
+"""Presence channel -> its users."""
+
 Answer = dict[str, Any]
 """The JSON object of an answer."""
 
@@ -67,6 +70,10 @@ class ChannelQuery(msgspec.Struct, frozen=True):
     channels: list[str] | None = None
 
 
+class UserQuery(ChannelQuery, frozen=True):
+    """The same for the users of presence channels."""
+
+
 class Stream(Protocol):
     """The own stream."""
 
@@ -90,6 +97,10 @@ class Cluster(Protocol):
 
         A node may answer with more than was asked for.
         """
+        ...
+
+    async def ask_users(self, query: UserQuery) -> tuple[dict[str, ChannelUsers], list[str]]:
+        """The same for the users of presence channels."""
         ...
 
 
@@ -151,8 +162,8 @@ class Publishing:
     async def channels(self, app: App, prefix: str, info: str | None) -> Answer:
         """The channels of the whole cluster that have subscribers."""
         wanted = info_of(info, [prefix])
-        counts, silent = await self._count(ChannelQuery(app=app.id, prefix=prefix))
-        return _whole({"channels": {name: _attributes(counts[name], wanted) for name in sorted(counts)}}, silent)
+        numbers, silent = await self._numbers(app, wanted, prefix)
+        return _whole({"channels": {name: numbers.of(name, wanted) for name in sorted(numbers.counts)}}, silent)
 
     async def channel(self, app: App, name: str, info: str | None) -> Answer:
         """One channel, as the whole cluster sees it."""
@@ -165,16 +176,16 @@ class Publishing:
             last = self._hub.last_event(app.id, name)
             event = msgspec.json.decode(payload_of(last.frame)) if last is not None else None
             answer["cache"] = {key: event[key] for key in ("event", "data", "id")} if event else None
-        counts, silent = await self._count(ChannelQuery(app=app.id, prefix=name, channels=[name]))
-        number = counts.get(name, 0)
-        return _whole({"occupied": number > 0} | _attributes(number, wanted) | answer, silent)
+        numbers, silent = await self._numbers(app, wanted, name, [name])
+        return _whole({"occupied": numbers.counts.get(name, 0) > 0} | numbers.of(name, wanted) | answer, silent)
 
-    async def users(self, _app: App, name: str) -> Answer:
-        """The members of a presence channel."""
+    async def users(self, app: App, name: str) -> Answer:
+        """The members of a presence channel, each once, as the whole cluster sees it."""
         check_channel(name)
         if not kind_of(name).presence:
             raise Refused(400, "invalid_channel", "only presence channels have users", "channel")
-        raise Refused(501, "not_available", "presence channels are not available yet", "channel")
+        users, silent = await self._users(UserQuery(app=app.id, prefix=name, channels=[name]))
+        return _whole({"users": [{"id": user} for user in sorted(users.get(name, ()))]}, silent)
 
     # ---
 
@@ -239,16 +250,40 @@ class Publishing:
         named = {name for body in bodies if body.info for name in (body.channels or [body.channel or ""])}
         if not named:
             return []
-        counts, silent = await self._count(ChannelQuery(app=app.id, channels=sorted(named)))
+        asked = [word for body in bodies for word in info_of(body.info, [])]
+        numbers, silent = await self._numbers(app, asked, channels=sorted(named))
         for body, answer in zip(bodies, answers, strict=True):
             names = body.channels or [body.channel or ""]
             wanted = info_of(body.info, names)
-            attributes = {name: _attributes(counts.get(name, 0), wanted) for name in names} if wanted else {}
+            attributes = {name: numbers.of(name, wanted) for name in names} if wanted else {}
             if in_batch and len(names) == 1:
                 answer |= attributes.get(names[0], {})
             elif attributes:
                 answer["channels"] = attributes
         return silent
+
+    async def _numbers(
+        self, app: App, wanted: list[str], prefix: str = "", channels: list[str] | None = None
+    ) -> tuple[_Numbers, list[str]]:
+        """What `wanted` needs to know of channels, and the nodes that did not answer."""
+        counting = self._count(ChannelQuery(app=app.id, prefix=prefix, channels=channels))
+        if "user_count" not in wanted:
+            counts, silent = await counting
+            return _Numbers(counts, {}), silent
+        listing = self._users(UserQuery(app=app.id, prefix=prefix, channels=channels))
+        (counts, silent), (users, also_silent) = await asyncio.gather(counting, listing)
+        return _Numbers(counts, users), sorted({*silent, *also_silent})
+
+    async def _users(self, query: UserQuery) -> tuple[dict[str, set[str]], list[str]]:
+        """The users of the whole cluster, and the nodes that did not answer: of them what they said last is taken."""
+        answers, silent = await self._cluster.ask_users(query)
+        answers |= {node: self._hub.users_at(node, query.app, query.prefix, query.channels) for node in silent}
+        total: dict[str, set[str]] = {}
+        for users in [self._hub.users(query.app, query.prefix, query.channels), *answers.values()]:
+            for name, there in users.items():
+                if query.channels is None or name in query.channels:
+                    total.setdefault(name, set()).update(there)
+        return total, sorted(silent)
 
     async def _count(self, query: ChannelQuery) -> tuple[ChannelCounts, list[str]]:
         """The subscribers of the whole cluster, and the nodes that did not answer."""
@@ -261,8 +296,19 @@ class Publishing:
         return total, sorted(silent)
 
 
-def _attributes(number: int, wanted: list[str]) -> Answer:
-    return {"subscription_count": number} if "subscription_count" in wanted else {}
+class _Numbers(NamedTuple):
+    """Channels that have subscribers, with their number, and the users of presence channels."""
+
+    counts: ChannelCounts
+    users: dict[str, set[str]]
+
+    def of(self, channel: str, wanted: list[str]) -> Answer:
+        """The attributes of a channel that `info` asks for."""
+        numbers = {
+            "subscription_count": self.counts.get(channel, 0),
+            "user_count": len(self.users.get(channel, ())),
+        }
+        return {word: numbers[word] for word in wanted if word in numbers}
 
 
 def _whole(answer: Answer, silent: list[str]) -> Answer:

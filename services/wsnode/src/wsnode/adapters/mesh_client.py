@@ -12,7 +12,7 @@ import msgspec
 
 from wsmesh.contract import ErrorAnswer
 from wsnode.domain.wire import PROTOCOL_VERSION, Goodbye, Hello, HelloAnswer, Pull, Pulled, Push, PushAnswer
-from wsnode.publishing import ChannelCounts, ChannelQuery
+from wsnode.publishing import ChannelCounts, ChannelQuery, ChannelUsers, UserQuery
 
 VERSION_HEADER = "X-Wsmesh-Protocol"
 CONTENT_TYPE = "application/vnd.msgpack"
@@ -23,6 +23,7 @@ PATHS = {
     Push: "/mesh/v1/messages",
     Goodbye: "/mesh/v1/goodbye",
     ChannelQuery: "/mesh/v1/channels",
+    UserQuery: "/mesh/v1/users",
 }
 STREAMS_PATH = "/mesh/v1/streams"
 
@@ -53,6 +54,7 @@ class MeshClient:
         self._push = msgspec.msgpack.Decoder(PushAnswer).decode
         self._pulled = msgspec.msgpack.Decoder(Pulled).decode
         self._counts = msgspec.msgpack.Decoder(dict[str, int]).decode
+        self._users = msgspec.msgpack.Decoder(dict[str, list[str]]).decode
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
@@ -82,6 +84,10 @@ class MeshClient:
     async def channel_counts(self, address: str, query: ChannelQuery) -> ChannelCounts:
         """How many connections are subscribed to each channel there. Raises PeerFailed."""
         return self._decoded(self._counts, await self._post(address, query))
+
+    async def channel_users(self, address: str, query: UserQuery) -> ChannelUsers:
+        """Who is present in which presence channels there. Raises PeerFailed."""
+        return self._decoded(self._users, await self._post(address, query))
 
     def _decoded(self, decode: Callable[[bytes], T], raw: bytes) -> T:
         try:

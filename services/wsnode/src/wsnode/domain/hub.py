@@ -207,6 +207,17 @@ class Hub:
         """The users at this node of the app's presence channels that begin with `prefix`, or of those named."""
         return self._subscriptions.users(app, prefix, channels)
 
+    def users_at(
+        self, node: str, app: str, prefix: str = "", channels: Iterable[str] | None = None
+    ) -> dict[str, list[str]]:
+        """The same of another node, as far as it has said so."""
+        users: dict[str, list[str]] = {}
+        for join in self._presence.at(node):
+            name = join.channel
+            if join.app == app and (name in channels if channels is not None else name.startswith(prefix)):
+                users.setdefault(name, []).append(join.user)
+        return users
+
     def members(self, app: str, channel: str) -> Mapping[str, str]:
         """The users of a presence channel in the whole cluster, as far as this node knows: each one's info (JSON)."""
         return self._presence.users((app, channel))

@@ -108,8 +108,6 @@ def info_of(info: str | None, channels: list[str], field: str = "info", extra: t
             raise Refused(400, "invalid_info", f"info may ask for {', '.join(INFO + extra)}", field)
         if word == "user_count" and not all(kind_of(channel).presence for channel in channels):
             raise Refused(400, "invalid_info", "only presence channels have a user_count", field)
-        if word == "user_count":
-            raise Refused(501, "not_available", "presence channels are not available yet", field)
     return wanted
 
 

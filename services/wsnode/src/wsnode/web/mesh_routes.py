@@ -14,7 +14,7 @@ from wsnode.adapters.mesh_client import CONTENT_TYPE, HELLO_FIRST, PATHS, STREAM
 from wsnode.domain.inbox import Malformed
 from wsnode.domain.mesh import SameNode, UnknownStream
 from wsnode.domain.wire import SUPPORTED_VERSIONS, Goodbye, Hello, HelloAnswer, Pull, Pulled, Push, PushAnswer
-from wsnode.publishing import ChannelCounts, ChannelQuery
+from wsnode.publishing import ChannelCounts, ChannelQuery, ChannelUsers, UserQuery
 from wsnode.web.errors import install_error_answers
 
 T = TypeVar("T")
@@ -51,10 +51,11 @@ def mesh_app(
     *,
     cluster_key: str,
     channel_counts: Callable[[ChannelQuery], ChannelCounts],
+    channel_users: Callable[[UserQuery], ChannelUsers],
     max_body: int,
     name: str = "wsnode-mesh",
 ) -> Sanic[Any, Any]:
-    """The app of the mesh port; `channel_counts` are those of this node alone."""
+    """The app of the mesh port; `channel_counts` and `channel_users` are those of this node alone."""
     app: Sanic[Any, Any] = Sanic(name, configure_logging=False)
     # Sanic rewrites its protocol's methods for the first app of a process, and cannot do so twice.
     app.config.TOUCHUP = False
@@ -113,4 +114,5 @@ def mesh_app(
 
     app.add_route(stream, f"{STREAMS_PATH}/<stream:str>", methods=["GET"], unquote=True)
     app.add_route(answers(ChannelQuery)(channel_counts), PATHS[ChannelQuery], methods=["POST"])
+    app.add_route(answers(UserQuery)(channel_users), PATHS[UserQuery], methods=["POST"])
     return app
