@@ -15,6 +15,7 @@ BIN := $(VENV)/bin
 BOOTSTRAP ?= scripts/bootstrap
 DEMO := $(BIN)/wsmesh-demo --dir '$(DEMO_DIR)'
 PUSHER_JS := tests/integration/pusher_js
+JS_CLIENT := clients/js
 
 # make demo NODES=5 PORT=9000 NODE_PORT=9500 … becomes --nodes 5 --port 9000 --node-port 9500 …
 option = $(if $($(1)),--$(2) $($(1)))
@@ -72,11 +73,11 @@ lab-destroy: ## End the lab; nothing stays
 setup: ## Install all that development and tests need: .venv, and programs from the system's packages
 	@$(BOOTSTRAP) python dev
 	@$(BOOTSTRAP) system haproxy chromium postgresql node promtool
-	@$(MAKE) --silent $(PUSHER_JS)/node_modules/.package-lock.json
+	@$(MAKE) --silent $(PUSHER_JS)/node_modules/.package-lock.json $(JS_CLIENT)/node_modules/.package-lock.json
 
-$(PUSHER_JS)/node_modules/.package-lock.json: $(PUSHER_JS)/package-lock.json
+%/node_modules/.package-lock.json: %/package-lock.json
 	@echo "· installing the JavaScript packages of $<" >&2
-	@npm ci --prefix $(PUSHER_JS) --ignore-scripts --no-audit --no-fund --loglevel=error
+	@npm ci --prefix $* --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 check: ## Check format, lint, types and import rules
@@ -103,8 +104,9 @@ simulation: ## Test that 2,000 simulated runs keep the promises, and that inject
 	@$(BOOTSTRAP) python dev
 	$(BIN)/pytest tests/simulation -n 2 $(PYTEST_ARGS)
 
-integration: ## Run the tests with real processes, HAProxy, SQLite, PostgreSQL, pusher and pusher-js
+integration: ## Run the tests with real processes, HAProxy, SQLite, PostgreSQL, pusher and pusher-js; those of clients/js
 	@$(MAKE) setup
+	npm test --prefix $(JS_CLIENT)
 	$(BIN)/pytest tests/integration -n 2 --dist loadfile $(PYTEST_ARGS)
 
 browser: ## Run the tests in headless Chromium; screenshots go to build/screenshots/
@@ -137,6 +139,6 @@ docs: ## Write the documentation that comes from the code
 clean: ## Remove what make made: .venv, build/, caches, the demo's files
 	@if [ -x $(BIN)/wsmesh-demo ]; then $(DEMO) stop; fi
 	rm -rf $(VENV) $(DEMO_DIR) build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
-	rm -rf $(PUSHER_JS)/node_modules
+	rm -rf $(PUSHER_JS)/node_modules $(JS_CLIENT)/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	find . -name '*.egg-info' -type d -prune -exec rm -rf {} +

@@ -14,7 +14,8 @@ from aiohttp import web
 from wsmesh_demo.processes import program
 
 SCRIPT = Path(__file__).parents[1] / "integration" / "pusher_js" / "client.js"
-SECONDS = 15.0
+SECONDS = 60.0
+"""The most that anything may take; pusher-js alone may need 15 seconds to notice that an attempt came to nothing."""
 
 Happening = dict[str, Any]
 
@@ -27,15 +28,24 @@ class PusherJs:
         self._seen: list[Happening] = []
 
     @classmethod
-    async def start(cls, *, key: str, host: str, port: int, auth: str = "", ca: Path | None = None) -> Self:
-        """Start a client; with `ca` it connects by TLS. It begins to connect at once."""
+    async def start(
+        cls,
+        *,
+        key: str,
+        host: str,
+        port: int,
+        auth: str = "",
+        ca: Path | None = None,
+        resume: dict[str, Any] | None = None,
+    ) -> Self:
+        """Start a client; with `ca` it connects by TLS, with `resume` it is wrapped so. It connects at once."""
         environ = {"PATH": os.environ["PATH"], "NODE_NO_WARNINGS": "1"}
         if ca is not None:
             environ["NODE_EXTRA_CA_CERTS"] = str(ca)
         command = [program("setpriv"), "--pdeathsig", "KILL", "--", program("node"), str(SCRIPT)]
         pipe = asyncio.subprocess.PIPE
         js = cls(await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, env=environ))
-        await js._write({"key": key, "host": host, "port": port, "auth": auth, "tls": ca is not None})
+        await js._write({"key": key, "host": host, "port": port, "auth": auth, "tls": ca is not None, "resume": resume})
         return js
 
     async def do(self, what: str, **more: str) -> None:

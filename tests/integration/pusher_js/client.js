@@ -1,8 +1,8 @@
 // Drives one pusher-js client for a test: commands come as lines of JSON on stdin, everything that happens goes out as
 // lines of JSON on stdout. The authority of the server's certificate comes from NODE_EXTRA_CA_CERTS.
 //
-//   first line  {"key", "host", "port", "tls": true | false, "auth": "http://…"}
-//   then        {"do": "connect" | "disconnect" | "signin" | "report"}, {"do": "subscribe" | "unsubscribe", "channel"},
+//   first line  {"key", "host", "port", "tls": true | false, "auth": "http://…", "resume": the options of wsmesh-resume or null}
+//   then        {"do": "connect" | "disconnect" | "signin" | "report"}, {"do": "subscribe" | "unsubscribe" | "position", "channel"},
 //               {"do": "trigger", "channel", "event", "data"}
 
 const readline = require("node:readline");
@@ -10,8 +10,9 @@ const Pusher = require("pusher-js");
 
 const say = (what, more = {}) => process.stdout.write(`${JSON.stringify({ what, ...more })}\n`);
 let pusher = null;
+let resume = null;
 
-function start({ key, host, port, tls, auth }) {
+function start({ key, host, port, tls, auth, resume: options }) {
   pusher = new Pusher(key, {
     cluster: "none",
     wsHost: host,
@@ -22,6 +23,10 @@ function start({ key, host, port, tls, auth }) {
     channelAuthorization: { endpoint: `${auth}/channel`, transport: "ajax" },
     userAuthentication: { endpoint: `${auth}/user`, transport: "ajax" },
   });
+  if (options !== null) {
+    resume = withResume(pusher, options);
+    resume.on("subscribed", (told) => say("recovered", told));
+  }
   pusher.connection.bind("state_change", ({ current }) =>
     say("state", { state: current, socket_id: pusher.connection.socket_id ?? null }));
   pusher.connection.bind("error", (error) =>
@@ -38,7 +43,8 @@ function subscribe(name) {
       "pusher:subscription_error": "subscription_error",
       "pusher:cache_miss": "cache_miss",
     };
-    say(kinds[event] ?? "event", { channel: name, event, data });
+    const id = resume?.eventId ?? null;
+    say(kinds[event] ?? "event", { channel: name, event, data, id });
   });
 }
 
@@ -49,11 +55,16 @@ const commands = {
   subscribe: ({ channel }) => subscribe(channel),
   unsubscribe: ({ channel }) => pusher.unsubscribe(channel),
   report: () => say("socket_id", { socket_id: pusher.connection.socket_id }),
+  position: ({ channel }) => say("position", { channel, position: resume.position(channel), duplicates: resume.duplicates }),
   trigger: ({ channel, event, data }) => pusher.channel(channel).trigger(event, data),
 };
 
-readline.createInterface({ input: process.stdin }).on("line", (line) => {
-  const command = JSON.parse(line);
-  if (pusher === null) start(command);
-  else commands[command.do](command);
-}).on("close", () => process.exit(0));
+let withResume = null;
+import("../../../clients/js/src/index.js").then((found) => {
+  withResume = found.withResume;
+  readline.createInterface({ input: process.stdin }).on("line", (line) => {
+    const command = JSON.parse(line);
+    if (pusher === null) start(command);
+    else commands[command.do](command);
+  }).on("close", () => process.exit(0));
+});
