@@ -37,15 +37,22 @@ class PusherJs:
         auth: str = "",
         ca: Path | None = None,
         resume: dict[str, Any] | None = None,
+        user: str = "",
     ) -> Self:
-        """Start a client; with `ca` it connects by TLS, with `resume` it is wrapped so. It connects at once."""
+        """Start a client; with `ca` it connects by TLS, with `resume` it is wrapped so. It connects at once.
+
+        `user` is who the application says it is in presence channels; without one it must sign in before.
+        """
         environ = {"PATH": os.environ["PATH"], "NODE_NO_WARNINGS": "1"}
         if ca is not None:
             environ["NODE_EXTRA_CA_CERTS"] = str(ca)
         command = [program("setpriv"), "--pdeathsig", "KILL", "--", program("node"), str(SCRIPT)]
         pipe = asyncio.subprocess.PIPE
         js = cls(await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, env=environ))
-        await js._write({"key": key, "host": host, "port": port, "auth": auth, "tls": ca is not None, "resume": resume})
+        tls = ca is not None
+        await js._write(
+            {"key": key, "host": host, "port": port, "auth": auth, "tls": tls, "resume": resume, "user": user}
+        )
         return js
 
     async def do(self, what: str, **more: str) -> None:
@@ -57,9 +64,17 @@ class PusherJs:
         await self.do("subscribe", channel=channel)
         await self.next("subscribed", channel=channel)
 
-    async def next(self, what: str, **fields: Any) -> Happening:
+    async def members(self, channel: str) -> dict[str, Any]:
+        """The users of a presence channel as it sees them, with their infos."""
+        await self.do("members", channel=channel)
+        told = await self.next("members", channel=channel)
+        assert told["count"] == len(told["members"])
+        members: dict[str, Any] = told["members"]
+        return members
+
+    async def next(self, what: str, *, seconds: float = SECONDS, **fields: Any) -> Happening:
         """The next happening of this kind with these fields; those before it that do not match stay for later."""
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(seconds):
             checked = 0
             while True:
                 for place in range(checked, len(self._seen)):
@@ -121,7 +136,9 @@ class AuthServer:
     async def _channel(self, request: web.Request) -> web.Response:
         form = await request.post()
         channel, socket_id = str(form["channel_name"]), str(form["socket_id"])
-        answer = self._official.authenticate(channel, socket_id)
+        user = form.get("user")
+        member = {"user_id": user, "user_info": {"name": str(user).title()}} if user else None
+        answer = self._official.authenticate(channel, socket_id, member if channel.startswith("presence-") else None)
         if channel in self.refused:
             answer["auth"] = answer["auth"][:-8] + "00000000"
         # The shared secret of an encrypted channel comes as bytes.

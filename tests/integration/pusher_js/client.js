@@ -1,8 +1,10 @@
 // Drives one pusher-js client for a test: commands come as lines of JSON on stdin, everything that happens goes out as
 // lines of JSON on stdout. The authority of the server's certificate comes from NODE_EXTRA_CA_CERTS.
 //
-//   first line  {"key", "host", "port", "tls": true | false, "auth": "http://…", "resume": the options of wsmesh-resume or null}
-//   then        {"do": "connect" | "disconnect" | "signin" | "report"}, {"do": "subscribe" | "unsubscribe" | "position", "channel"},
+//   first line  {"key", "host", "port", "tls": true | false, "auth": "http://…", "resume": the options of wsmesh-resume or null,
+//                "user": who it is in presence channels}
+//   then        {"do": "connect" | "disconnect" | "signin" | "report"},
+//               {"do": "subscribe" | "unsubscribe" | "position" | "members", "channel"},
 //               {"do": "trigger", "channel", "event", "data"}
 
 const readline = require("node:readline");
@@ -12,7 +14,7 @@ const say = (what, more = {}) => process.stdout.write(`${JSON.stringify({ what, 
 let pusher = null;
 let resume = null;
 
-function start({ key, host, port, tls, auth, resume: options }) {
+function start({ key, host, port, tls, auth, resume: options, user }) {
   pusher = new Pusher(key, {
     cluster: "none",
     wsHost: host,
@@ -20,7 +22,7 @@ function start({ key, host, port, tls, auth, resume: options }) {
     wssPort: port,
     forceTLS: tls,
     enabledTransports: ["ws", "wss"],
-    channelAuthorization: { endpoint: `${auth}/channel`, transport: "ajax" },
+    channelAuthorization: { endpoint: `${auth}/channel`, transport: "ajax", params: user ? { user } : {} },
     userAuthentication: { endpoint: `${auth}/user`, transport: "ajax" },
   });
   if (options !== null) {
@@ -42,6 +44,8 @@ function subscribe(name) {
       "pusher:subscription_succeeded": "subscribed",
       "pusher:subscription_error": "subscription_error",
       "pusher:cache_miss": "cache_miss",
+      "pusher:member_added": "member_added",
+      "pusher:member_removed": "member_removed",
     };
     const id = resume?.eventId ?? null;
     say(kinds[event] ?? "event", { channel: name, event, data, id });
@@ -56,6 +60,7 @@ const commands = {
   unsubscribe: ({ channel }) => pusher.unsubscribe(channel),
   report: () => say("socket_id", { socket_id: pusher.connection.socket_id }),
   position: ({ channel }) => say("position", { channel, position: resume.position(channel), duplicates: resume.duplicates }),
+  members: ({ channel }) => say("members", { channel, ...pusher.channel(channel).members }),
   trigger: ({ channel, event, data }) => pusher.channel(channel).trigger(event, data),
 };
 
