@@ -6,8 +6,8 @@ import asyncio
 import os
 import signal
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import pusher  # type: ignore[import-untyped]
@@ -24,7 +24,13 @@ LEASE_SECONDS = 10
 GONE_SECONDS = 90.0
 """How long a dead node's members may take to go: its lease runs out, and its peer gives it up."""
 
-Connect = Callable[[int, str], Awaitable[PusherJs]]
+
+class Connect(Protocol):
+    """Connects a user to node 1 or 2."""
+
+    def __call__(self, node: int, user: str, *, resume: dict[str, Any] | None = None) -> Awaitable[PusherJs]:
+        """With `resume` the client is wrapped so."""
+        ...
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -48,11 +54,13 @@ async def connect(cluster: Cluster, auth: AuthServer) -> AsyncIterator[Connect]:
     """Connect a user to node 1 or 2."""
     clients: list[PusherJs] = []
 
-    async def connected(node: int, user: str) -> PusherJs:
+    async def connected(node: int, user: str, *, resume: dict[str, Any] | None = None) -> PusherJs:
         parts = urlsplit(cluster.nodes[node].client_url)
         assert parts.hostname is not None
         assert parts.port is not None
-        js = await PusherJs.start(key=cluster.app.key, host=parts.hostname, port=parts.port, auth=auth.url, user=user)
+        js = await PusherJs.start(
+            key=cluster.app.key, host=parts.hostname, port=parts.port, auth=auth.url, user=user, resume=resume
+        )
         clients.append(js)
         await js.next("state", state="connected")
         return js
@@ -149,6 +157,27 @@ async def test_who_signed_in_is_known_to_presence_channels(connect: Connect, roo
         "info": {"name": "Ada, signed in"},
     }
     assert (await eve.next("member_added"))["data"] == {"id": "ada", "info": {"name": "Ada, signed in"}}
+
+
+async def test_who_resumes_hears_who_is_present_and_what_it_missed(
+    cluster: Cluster, connect: Connect, room: str
+) -> None:
+    """The members of now come with the answer, the events of meanwhile after it."""
+    eve, ada, zoe = await connect(1, "eve", resume={}), await connect(2, "ada"), await connect(2, "zoe")
+    await eve.subscribe(room)
+    await ada.subscribe(room)
+    await eve.next("member_added")
+    await eve.do("disconnect")
+    await ada.next("member_removed")
+    await ada.do("unsubscribe", channel=room)
+    await zoe.subscribe(room)
+    await ask(cluster, 2, "trigger", room, "news", "missed")
+    await zoe.next("event", channel=room)
+    await eve.do("connect")
+    assert (await eve.next("recovered", channel=room, recovered=True))["channel"] == room
+    assert (await eve.next("event", channel=room))["data"] == "missed"
+    assert sorted(await eve.members(room)) == ["eve", "zoe"]
+    assert (await zoe.next("member_added"))["data"]["id"] == "eve"
 
 
 async def test_a_presence_cache_channel(cluster: Cluster, connect: Connect, room: str) -> None:
