@@ -17,7 +17,8 @@ from wsmesh.serving import Listener, bind
 from wsnode.adapters.mesh_client import MeshClient
 from wsnode.domain.effects import Deliver, Effect
 from wsnode.domain.mesh import Member, Mesh, MeshLimits
-from wsnode.domain.messages import stream_id
+from wsnode.domain.messages import WebhookDecided, stream_id
+from wsnode.domain.webhooks import Share
 from wsnode.domain.wire import Snapshot
 from wsnode.mesh_service import MeshService
 from wsnode.web.mesh_routes import mesh_app
@@ -90,6 +91,7 @@ async def mesh_end(
         cluster_key=key,
         channel_counts=lambda query: {query.prefix: 1},
         channel_users=lambda query: {query.prefix: ["ada", "bob"]},
+        webhook_share=lambda query: Share([WebhookDecided(query.node, "hook", [])], []),
         max_body=MAX_BODY,
         name=f"mesh-{stream.replace('~', '-')}",
     )

@@ -14,6 +14,8 @@ from tests.support.mesh_network import event
 from tests.support.waiting import until
 from wsnode.adapters.mesh_client import VERSION_HEADER, MeshClient, PeerFailed
 from wsnode.domain.effects import PeerChanged
+from wsnode.domain.messages import WebhookDecided
+from wsnode.domain.webhooks import Share, ShareQuery
 from wsnode.domain.wire import Hello, Push, Snapshot
 from wsnode.publishing import ChannelQuery, InsufficientAcks, UserQuery
 
@@ -97,6 +99,13 @@ async def test_peers_name_their_users() -> None:
     async with mesh_end("a") as a, mesh_end("b") as b:
         query = UserQuery(app="x", prefix="presence-")
         assert await a.client.channel_users(b.address, query) == {"presence-": ["ada", "bob"]}
+
+
+async def test_peers_share_what_webhooks_are_told() -> None:
+    """A node answers one that begins with what it knows of webhooks."""
+    async with mesh_end("a") as a, mesh_end("b") as b:
+        share = await a.client.webhook_share(b.address, ShareQuery("a"))
+        assert share == Share([WebhookDecided("a", "hook", [])], [])
 
 
 async def post(end: End, path: str, body: bytes, **headers: str) -> tuple[int, object]:

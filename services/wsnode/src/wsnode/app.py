@@ -18,12 +18,16 @@ from wsmesh.serving import Listener, bind
 from wsnode.adapters.mesh_client import MeshClient, PeerFailed
 from wsnode.adapters.registry_client import RegistryClient
 from wsnode.adapters.state_dir import StateDir
+from wsnode.adapters.webhook_sender import WebhookSender
 from wsnode.domain.directory import Directory
 from wsnode.domain.effects import Deliver, Effect, PeerConnections, PeerForgotten, PeerSnapshot
 from wsnode.domain.history import History
 from wsnode.domain.hub import Hub
 from wsnode.domain.mesh import Member, Mesh, MeshLimits
 from wsnode.domain.readiness import Situation, reasons_against
+from wsnode.domain.webhook import HookLimits
+from wsnode.domain.webhook_channels import HubChannels
+from wsnode.domain.webhooks import Webhooks
 from wsnode.membership import Membership
 from wsnode.mesh_service import MeshService
 from wsnode.metrics import NodeCollector, new_registry
@@ -35,11 +39,15 @@ from wsnode.web.errors import install_error_answers
 from wsnode.web.health import add_health_routes
 from wsnode.web.mesh_routes import mesh_app
 from wsnode.web.publish_api import MAX_BODY_BYTES, add_publish_routes
+from wsnode.webhook_cluster import WebhookCluster
+from wsnode.webhook_service import WebhookService
 
 JOIN_SECONDS = 15.0
 """How long a starting node waits for peers that neither answer nor refuse, and for what they had."""
 SETTLE_SECONDS = 5.0
 """How long a stopping node waits for peers to take what they do not have yet."""
+TELL_SECONDS = 10.0
+"""How long a stopping node waits for webhooks that it is still to tell."""
 GRACE_SECONDS = 3.0
 """How long requests in progress may take when a listener stops."""
 MESH_BODY_SLACK = 64 * 1_048_576
@@ -60,6 +68,7 @@ class NodeApp:
         self._stopping = False
         self._told_to_drain = False
         self._drain: asyncio.Task[None] | None = None
+        self._started_at = int(time.time() * 1000)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set, then leave in order. Raises SettingsError."""
@@ -68,20 +77,24 @@ class NodeApp:
         living = asyncio.create_task(self._notifier.keep_alive())
         await self._mesh_client.open()
         await self._registry.open()
+        await self._webhook_sender.open()
         try:
             for listener in self._listeners:
                 await listener.start()
             log.info("started", stream=self._mesh.stream, port=settings.port, mesh_port=settings.mesh_port)
-            tasks = [asyncio.create_task(work) for work in (self._membership.run(), self._service.run(), self._tick())]
+            works = (self._membership.run(), self._service.run(), self._webhook_service.run(), self._tick())
+            tasks = [asyncio.create_task(work) for work in works]
+            parts = list(tasks)
             tasks.append(asyncio.create_task(self._join()))
             stopped = asyncio.create_task(stop.wait())
-            await asyncio.wait([stopped, *tasks[:3]], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([stopped, *parts], return_when=asyncio.FIRST_COMPLETED)
             await self._leave(tasks)
             for task in tasks:
                 if task.done() and not task.cancelled():
                     task.result()  # a part that ended by itself is a bug: let it be seen
         finally:
             await self._mesh_client.close()
+            await self._webhook_sender.close()
             await self._registry.close()
             self._state_dir.release()
             living.cancel()
@@ -105,6 +118,7 @@ class NodeApp:
             position=lambda: self._mesh.delivered(),
             floors=lambda: self._mesh.floors(),
             time_of_day=time.time,
+            observe=lambda transition: self._webhook_service.observe(transition),
         )
         self._clients = Clients(self._hub, settings, announce=lambda count: self._service.announce(count), now=clock)
         self._mesh = Mesh(
@@ -136,6 +150,7 @@ class NodeApp:
             default_acks=settings.acks,
             ack_timeout=settings.ack_timeout,
         )
+        self._make_webhooks(stream, random, clock)
         urls = settings.ws_updates_url.split(",")
         self._registry = RegistryClient(
             urls=urls,
@@ -144,8 +159,34 @@ class NodeApp:
         )
         self._membership = self._make_membership(stream, random)
         self._metrics, self._fan_out = new_registry()
-        self._metrics.register(NodeCollector(self._clients, self._service, lambda: not self.reasons()))
+        webhooks = self._webhook_service.webhooks
+        self._metrics.register(NodeCollector(self._clients, self._service, webhooks, lambda: not self.reasons()))
         self._listeners = self._make_listeners()
+
+    def _make_webhooks(self, stream: str, random: Random, clock: Callable[[], float]) -> None:
+        settings = self._settings
+        self._webhook_sender = WebhookSender(
+            timeout=settings.webhook_timeout,
+            tls=tls.client_context(settings.webhook_ca),
+            allowed=settings.webhook_allow,
+        )
+        limits = HookLimits(settings.webhook_delay, settings.webhook_retry_seconds, settings.webhook_queue)
+        self._webhook_service = WebhookService(
+            webhooks=Webhooks(stream, limits, HubChannels(self._hub), random.uniform),
+            sender=self._webhook_sender,
+            app=lambda app: self._hub.directory.by_id(app),
+            announce=self._service.announce,
+            held=lambda: self._webhook_cluster.held(),
+            clock=clock,
+            time_of_day=time.time,
+        )
+        self._webhook_cluster = WebhookCluster(
+            mesh=self._mesh,
+            stream=self._service,
+            webhooks=self._webhook_service.webhooks,
+            asker=self._mesh_client,
+            clock=clock,
+        )
 
     def _make_membership(self, stream: str, random: Random) -> Membership:
         settings = self._settings
@@ -183,6 +224,7 @@ class NodeApp:
                     cluster_key=settings.cluster_key.get_secret_value(),
                     channel_counts=lambda query: self._hub.channel_counts(query.app, query.prefix, query.channels),
                     channel_users=lambda query: self._hub.users(query.app, query.prefix, query.channels),
+                    webhook_share=self._webhook_cluster.share,
                     max_body=settings.push_batch_bytes + MESH_BODY_SLACK,
                 ),
                 bind(settings.mesh_host, settings.mesh_port, "MESH_PORT"),
@@ -236,6 +278,7 @@ class NodeApp:
         self._notifier.status("listening, waiting for the registry")
         await self._membership.entered.wait()
         warm = await self._service.warm(JOIN_SECONDS)
+        await self._webhook_cluster.learn(self._started_at)
         self._joined = True
         self._clients.ready = True
         log.info("joined", peers=len(self._mesh.peers), up=len(self._mesh.up()), warm=warm)
@@ -245,6 +288,7 @@ class NodeApp:
         while True:
             self._clients.tick()
             self._mesh.registry_reachable = self._membership.reachable
+            self._webhook_cluster.agree(leaving=self._stopping or self._told_to_drain)
             await asyncio.sleep(1.0)
 
     async def _leave(self, tasks: list[asyncio.Task[None]]) -> None:
@@ -257,12 +301,16 @@ class NodeApp:
         await self._clients.close_all(over=self._settings.drain_seconds)
         client_listener, mesh_listener = self._listeners
         await client_listener.stop(GRACE_SECONDS)
+        self._webhook_cluster.agree(leaving=self._stopping or self._told_to_drain)
+        if not await self._webhook_service.settle(TELL_SECONDS):
+            log.warning("webhooks_untold")
         if not await self._service.settle(SETTLE_SECONDS):
             log.warning("left_unsettled", peers=[p.node for p in self._mesh.peers.values() if p.cursor < p.sent])
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._membership.leave()
+        await self._webhook_service.stop()
         await self._service.farewell()
         await self._service.stop()
         await mesh_listener.stop(GRACE_SECONDS)
@@ -275,6 +323,7 @@ class NodeApp:
             for message in effect.messages:
                 with self._fan_out.time():
                     self._clients.deliver(effect.stream, message)
+                self._webhook_service.take(effect.stream, message)
         elif isinstance(effect, PeerSnapshot):
             self._clients.learn(effect.node, effect.stream, effect.seq, effect.snapshot)
         elif isinstance(effect, PeerConnections):
@@ -283,10 +332,13 @@ class NodeApp:
             self._clients.forget_node(effect.node)
 
     def _use_config(self, config: ClusterConfig) -> None:
+        self._webhook_cluster.use(config.nodes)
         self._clients.apply(Directory(config.apps))
+        self._webhook_service.webhooks.apply(config.apps, asyncio.get_running_loop().time())
         self._service.set_members([Member(node.id, node.mesh_address) for node in config.nodes])
         me = [node for node in config.nodes if node.id == self._settings.node_id]
         self._follow_drain(told=any(node.state == "draining" for node in me) and not self._stopping)
+        self._webhook_cluster.agree(leaving=self._stopping or self._told_to_drain)
 
     def _follow_drain(self, *, told: bool) -> None:
         """An operator drains this node through the registry, or takes that back."""

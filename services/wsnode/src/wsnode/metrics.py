@@ -11,6 +11,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+from wsnode.domain.webhooks import Webhooks
 from wsnode.mesh_service import MeshService
 from wsnode.web.clients import Clients
 
@@ -33,10 +34,11 @@ def new_registry() -> tuple[CollectorRegistry, Histogram]:
 
 
 class NodeCollector(Collector):
-    """Reads clients and mesh."""
+    """Reads clients, mesh and webhooks."""
 
-    def __init__(self, clients: Clients, mesh: MeshService, ready: Callable[[], bool]) -> None:
+    def __init__(self, clients: Clients, mesh: MeshService, webhooks: Webhooks, ready: Callable[[], bool]) -> None:
         self._clients = clients
+        self._webhooks = webhooks
         self._service = mesh
         self._ready = ready
 
@@ -45,6 +47,7 @@ class NodeCollector(Collector):
         yield _gauge("wsmesh_ready", "1 when the node takes clients", float(self._ready()))
         yield from self._of_clients()
         yield from self._of_mesh()
+        yield from self._of_webhooks()
 
     def _of_clients(self) -> Iterator[Metric]:
         clients = self._clients
@@ -96,6 +99,22 @@ class NodeCollector(Collector):
             lag.add_metric([peer.node], mesh.log.last - peer.cursor if peer.stream is not None else 0)
             retries.add_metric([peer.node], peer.retries)
         yield from (up, lag, retries)
+
+    def _of_webhooks(self) -> Iterator[Metric]:
+        labels = ["app", "webhook"]
+        sent = CounterMetricFamily("wsmesh_webhook_events_sent", "Events that a webhook was told", labels=labels)
+        failed = CounterMetricFamily(
+            "wsmesh_webhook_requests_failed", "Requests that a webhook did not answer with success", labels=labels
+        )
+        dropped = CounterMetricFamily("wsmesh_webhook_events_dropped", "Events given up on", labels=labels)
+        waiting = GaugeMetricFamily("wsmesh_webhook_events_waiting", "Events that wait for a webhook", labels=labels)
+        for hook in self._webhooks.hooks.values():
+            values = (hook.app, hook.name)
+            sent.add_metric(values, hook.events_sent)
+            failed.add_metric(values, hook.requests_failed)
+            dropped.add_metric(values, hook.events_dropped)
+            waiting.add_metric(values, len(hook.queue))
+        yield from (sent, failed, dropped, waiting)
 
 
 def _gauge(name: str, about: str, value: float) -> GaugeMetricFamily:

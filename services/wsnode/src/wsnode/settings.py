@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -240,6 +241,49 @@ class NodeSettings(Settings):
         lowering="a short stall already counts as down.",
         ge=0.5,
         le=300,
+    )
+    webhook_delay: float = setting(
+        3.0,
+        about="Seconds that a channel must stay empty, or a member away, before webhooks are told so.",
+        expected="seconds from 0 to 60",
+        raising="channel_vacated and member_removed come later.",
+        lowering="clients that reconnect make webhooks busy.",
+        ge=0,
+        le=60,
+    )
+    webhook_timeout: float = setting(
+        5.0,
+        about="Seconds that a webhook's receiver has to answer before the request counts as failed.",
+        expected="seconds from 0.1 to 60",
+        raising="a receiver that hangs is noticed later; others are not held up.",
+        lowering="a slow receiver is told again what it had taken.",
+        ge=0.1,
+        le=60,
+    )
+    webhook_retry_seconds: float = setting(
+        300.0,
+        about="Seconds for which an event is told again to a webhook that fails, before it is given up.",
+        expected="seconds from 1 to 300",
+        raising="events of receivers that fail are kept longer; Pusher's libraries take none older than 300 s.",
+        lowering="a receiver that was away for longer misses events.",
+        ge=1,
+        le=300,
+    )
+    webhook_queue: int = setting(
+        10_000,
+        about="Events that may wait for one webhook; while there are as many, what comes and goes is not told to it.",
+        expected="a number from 100 to 1000000",
+        raising="each webhook that fails may hold more memory, about 200 bytes an event.",
+        lowering="a receiver that was slow or away misses what came and went meanwhile.",
+        ge=100,
+        le=1_000_000,
+    )
+    webhook_ca: Path | None = setting(None, about="Authority of the receivers' certificates (PEM); none: the system's.")
+    webhook_allow: Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_words)] = setting(
+        (),
+        about="Networks that webhooks may go to although they are link-local, multicast, reserved, for metadata, or "
+        "loopback by another name; separated by a comma.",
+        expected="networks like 169.254.10.0/24,fe80::/64",
     )
     drain_seconds: float = setting(
         10.0,

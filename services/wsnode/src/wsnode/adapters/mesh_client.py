@@ -11,6 +11,7 @@ import aiohttp
 import msgspec
 
 from wsmesh.contract import ErrorAnswer
+from wsnode.domain.webhooks import Share, ShareQuery
 from wsnode.domain.wire import PROTOCOL_VERSION, Goodbye, Hello, HelloAnswer, Pull, Pulled, Push, PushAnswer
 from wsnode.publishing import ChannelCounts, ChannelQuery, ChannelUsers, UserQuery
 
@@ -24,6 +25,7 @@ PATHS = {
     Goodbye: "/mesh/v1/goodbye",
     ChannelQuery: "/mesh/v1/channels",
     UserQuery: "/mesh/v1/users",
+    ShareQuery: "/mesh/v1/webhooks",
 }
 STREAMS_PATH = "/mesh/v1/streams"
 
@@ -55,6 +57,7 @@ class MeshClient:
         self._pulled = msgspec.msgpack.Decoder(Pulled).decode
         self._counts = msgspec.msgpack.Decoder(dict[str, int]).decode
         self._users = msgspec.msgpack.Decoder(dict[str, list[str]]).decode
+        self._share = msgspec.msgpack.Decoder(Share).decode
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
@@ -89,13 +92,17 @@ class MeshClient:
         """Who is present in which presence channels there. Raises PeerFailed."""
         return self._decoded(self._users, await self._post(address, query))
 
+    async def webhook_share(self, address: str, query: ShareQuery) -> Share:
+        """What that node knows of what webhooks are told. Raises PeerFailed."""
+        return self._decoded(self._share, await self._post(address, query))
+
     def _decoded(self, decode: Callable[[bytes], T], raw: bytes) -> T:
         try:
             return decode(raw)
         except msgspec.DecodeError as problem:
             raise PeerFailed(f"it gave an answer of another form: {problem}") from None
 
-    async def _post(self, address: str, body: Hello | Push | Goodbye | ChannelQuery) -> bytes:
+    async def _post(self, address: str, body: Hello | Push | Goodbye | ChannelQuery | ShareQuery) -> bytes:
         return await self._request("POST", address + PATHS[type(body)], data=self._encode(body))
 
     async def _request(

@@ -77,6 +77,10 @@ class Counts:
         """The number of the whole cluster, as far as announced."""
         return sum(self._by_key.get(key, {}).values())
 
+    def channels(self, app: str) -> list[str]:
+        """The app's channels that have subscribers in the cluster, as far as announced."""
+        return [channel for (its_app, channel) in self._by_key if its_app == app]
+
     def changed(self, key: Key, now: float) -> None:
         """The number of this node's subscribers may have changed."""
         own = self._own(key)

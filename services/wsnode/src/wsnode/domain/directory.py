@@ -11,6 +11,9 @@ from wsmesh.contract import App, ChannelRule
 DEFAULT_RULE = ChannelRule(pattern="*")
 """The rule of a channel that no rule of its app matches."""
 
+WATCHED = frozenset({"channel_occupied", "channel_vacated"})
+"""What webhooks can only be told of a channel when all nodes say whether they have subscribers of it."""
+
 MAX_CACHED = 10_000
 """Channel names whose rule is remembered; beyond, all are forgotten and looked up anew."""
 
@@ -21,6 +24,7 @@ class Directory:
     def __init__(self, apps: Iterable[App] = ()) -> None:
         self._by_id = {app.id: app for app in apps}
         self._by_key = {app.key: app for app in self._by_id.values()}
+        self._watchers: dict[str, list[re.Pattern[str]]] = {}
         self._matchers: dict[str, list[tuple[re.Pattern[str], ChannelRule]]] = {}
         self._rules: dict[tuple[str, str], ChannelRule] = {}
 
@@ -53,17 +57,25 @@ class Directory:
         """Whether the last event of a channel is kept for new subscribers."""
         return kind_of(channel).cache or self.rule_for(app, channel).cache
 
-    def is_watched(self, app: App, channel: str) -> bool:  # noqa: ARG002
-        """Whether somebody is to be told when a channel is occupied and vacated (Transition)."""
-        return False
+    def is_watched(self, app: App, channel: str) -> bool:
+        """Whether a webhook is to be told when a channel is occupied and vacated (Transition)."""
+        if not app.webhooks or channel.startswith("#"):
+            return False
+        watchers = self._watchers.get(app.id)
+        if watchers is None:
+            watchers = self._watchers[app.id] = [
+                pattern_of(webhook.channels) for webhook in app.webhooks if not WATCHED.isdisjoint(webhook.events)
+            ]
+        return any(watcher.fullmatch(channel) for watcher in watchers)
 
     def _matchers_of(self, app: App) -> list[tuple[re.Pattern[str], ChannelRule]]:
         matchers = self._matchers.get(app.id)
         if matchers is None:
             by_weight = sorted(app.rules, key=lambda rule: (-len(rule.pattern.replace("*", "")), rule.pattern))
-            matchers = self._matchers[app.id] = [(_regex(rule.pattern), rule) for rule in by_weight]
+            matchers = self._matchers[app.id] = [(pattern_of(rule.pattern), rule) for rule in by_weight]
         return matchers
 
 
-def _regex(pattern: str) -> re.Pattern[str]:
+def pattern_of(pattern: str) -> re.Pattern[str]:
+    """The names that a pattern stands for: `*` is any run of characters."""
     return re.compile(".*".join(re.escape(part) for part in pattern.split("*")))

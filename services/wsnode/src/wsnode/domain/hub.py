@@ -28,6 +28,7 @@ from wsnode.domain.messages import (
     SubscriptionCount,
     Terminate,
     Unknown,
+    WebhookPayload,
     node_of,
 )
 from wsnode.domain.presence import Change, Presence
@@ -222,6 +223,10 @@ class Hub:
         """The users of a presence channel in the whole cluster, as far as this node knows: each one's info (JSON)."""
         return self._presence.users((app, channel))
 
+    def channels(self, app: str) -> set[str]:
+        """The app's channels that have members, or subscribers as far as they are announced, in the whole cluster."""
+        return {*self.counts.channels(app), *self._presence.channels(app)}
+
     def last_event(self, app: str, channel: str) -> Last | None:
         """The last event of a cache channel."""
         return self._events.last(app, channel)
@@ -237,7 +242,7 @@ class Hub:
         if isinstance(payload, Terminate):
             age = max(0.0, self._time_of_day() - message.at / 1000) if message.at else 0.0
             return Effects(closes=self._sessions.terminated(payload.app, payload.user, age, now))
-        if isinstance(payload, Unknown):
+        if isinstance(payload, Unknown | WebhookPayload):
             return Effects()
         if not self._runs.counts(stream, message.seq, payload, now):
             return Effects()

@@ -66,7 +66,45 @@ class Unknown(Struct, frozen=True, tag="unknown"):
     kind: str
 
 
-Payload = Event | Terminate | Notice | Unknown
+class CacheMiss(Struct, frozen=True, tag="cache_miss"):
+    """A client has subscribed to a cache channel that has no last event, and a webhook is to be told."""
+
+    app: str
+    channel: str
+
+
+class HookEvent(Struct, frozen=True, array_like=True, omit_defaults=True):
+    """Something that a webhook is told of a channel."""
+
+    name: str
+    channel: str
+    user: str = ""
+    """Whom `member_added` and `member_removed` are about."""
+    number: int = 0
+    """The `subscription_count`."""
+    miss: str = ""
+    """The event id of the CacheMiss that a `cache_miss` is about."""
+
+
+class WebhookDecided(Struct, frozen=True, tag="decided"):
+    """A webhook is to be told these events, whoever does it in the end. The first one's id is `<event id>/0`."""
+
+    app: str
+    webhook: str
+    events: list[HookEvent]
+
+
+class WebhookTold(Struct, frozen=True, tag="told"):
+    """A webhook has been told the events with these ids, or they were given up: nobody else is to tell them."""
+
+    app: str
+    webhook: str
+    ids: list[str]
+
+
+WebhookPayload = CacheMiss | WebhookDecided | WebhookTold
+
+Payload = Event | Terminate | Notice | WebhookPayload | Unknown
 
 
 class Message(Struct, frozen=True, array_like=True):

@@ -42,6 +42,10 @@ class Presence:
         """Whether a user is present."""
         return user in self._channels.get(key, ())
 
+    def channels(self, app: str) -> list[str]:
+        """The app's channels that have users."""
+        return [channel for its_app, channel in self._channels if its_app == app]
+
     def at(self, node: str) -> list[Join]:
         """All that is known of a node, as it would say it to who knows nothing."""
         return [

@@ -13,6 +13,7 @@ from wsmesh.signature import same
 from wsnode.adapters.mesh_client import CONTENT_TYPE, HELLO_FIRST, PATHS, STREAMS_PATH, VERSION_HEADER
 from wsnode.domain.inbox import Malformed
 from wsnode.domain.mesh import SameNode, UnknownStream
+from wsnode.domain.webhooks import Share, ShareQuery
 from wsnode.domain.wire import SUPPORTED_VERSIONS, Goodbye, Hello, HelloAnswer, Pull, Pulled, Push, PushAnswer
 from wsnode.publishing import ChannelCounts, ChannelQuery, ChannelUsers, UserQuery
 from wsnode.web.errors import install_error_answers
@@ -52,10 +53,11 @@ def mesh_app(
     cluster_key: str,
     channel_counts: Callable[[ChannelQuery], ChannelCounts],
     channel_users: Callable[[UserQuery], ChannelUsers],
+    webhook_share: Callable[[ShareQuery], Share],
     max_body: int,
     name: str = "wsnode-mesh",
 ) -> Sanic[Any, Any]:
-    """The app of the mesh port; `channel_counts` and `channel_users` are those of this node alone."""
+    """The app of the mesh port; the counts, the users and the share are what this node alone knows."""
     app: Sanic[Any, Any] = Sanic(name, configure_logging=False)
     # Sanic rewrites its protocol's methods for the first app of a process, and cannot do so twice.
     app.config.TOUCHUP = False
@@ -115,4 +117,5 @@ def mesh_app(
     app.add_route(stream, f"{STREAMS_PATH}/<stream:str>", methods=["GET"], unquote=True)
     app.add_route(answers(ChannelQuery)(channel_counts), PATHS[ChannelQuery], methods=["POST"])
     app.add_route(answers(UserQuery)(channel_users), PATHS[UserQuery], methods=["POST"])
+    app.add_route(answers(ShareQuery)(webhook_share), PATHS[ShareQuery], methods=["POST"])
     return app
