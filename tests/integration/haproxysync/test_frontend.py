@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from http.cookies import SimpleCookie
 from typing import Any
@@ -13,6 +14,8 @@ from aiohttp import ClientSession, TCPConnector
 from yarl import URL
 
 from tests.integration.haproxysync.cluster import COOKIE, Cluster, Node, free_port
+
+EVENTS = "/apps/key/events"
 
 
 async def started(cluster: Cluster, **variables: Any) -> Cluster:
@@ -119,6 +122,59 @@ async def test_rate_limit_of_handshakes(empty: Cluster) -> None:
         assert await empty.asked() == "n1"
     async with empty.http.get(f"{empty.url}/apps/1/channels") as answer:
         assert answer.status == 429
+
+
+async def test_rate_limit_of_event_streams(empty: Cluster) -> None:
+    """Opening a stream counts as a WebSocket does, and not as a publish, though their paths are the same."""
+    await started(empty, haproxy_connects_limit=3, haproxy_publishes_limit=2)
+    for _ in range(3):
+        assert await empty.asked(path=EVENTS) == "n1"
+    async with empty.http.get(f"{empty.url}{EVENTS}") as answer:
+        assert answer.status == 429
+    for status in (200, 200, 429):
+        async with empty.http.post(f"{empty.url}/apps/1/events") as answer:
+            assert answer.status == status
+
+
+async def test_a_stream_finds_no_node(empty: Cluster) -> None:
+    """A browser is told to come back, which it does only after a success; anything else learns that there is none."""
+    await started(empty)
+    await empty.nodes[0].stop()
+    await empty.await_server("nodes_own/slot01", "DOWN")
+    async with empty.http.get(f"{empty.url}{EVENTS}") as answer:
+        assert (answer.status, answer.content_type) == (200, "text/event-stream")
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        found = re.fullmatch(r"retry: (\d+)\n\n", await answer.text())
+        assert found is not None
+        assert 1000 <= int(found[1]) <= 3000
+    for method, path in (("POST", EVENTS), ("GET", "/apps/1/channels")):
+        async with empty.http.request(method, f"{empty.url}{path}") as answer:
+            assert answer.status == 503
+
+
+async def test_a_node_that_dies_before_it_answers(empty: Cluster) -> None:
+    """A stream is opened at another node instead; a publish is not tried again, since it may have been taken."""
+    asked = []
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        if "/readyz" in head:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        else:
+            asked.append(head.split()[0])
+        writer.close()
+
+    dying = Node("n2", 2)
+    server = await asyncio.start_server(hang_up, "127.0.0.1", dying.port)
+    empty.registry.nodes.append(dying)
+    async with server:
+        await started(empty)
+        await empty.await_server("nodes_own/slot02", "UP")
+        assert await empty.asked("slot02", EVENTS) == "n1"
+        cookies = {COOKIE: "slot02"}
+        async with ClientSession(cookies=cookies) as http, http.post(f"{empty.url}/apps/1/events") as answer:
+            assert answer.status == 502
+        assert asked == ["GET", "POST"]
 
 
 async def test_page_beside_the_nodes(empty: Cluster) -> None:

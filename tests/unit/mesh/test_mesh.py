@@ -228,6 +228,20 @@ def test_a_node_that_joins_gets_what_is_held() -> None:
     assert net.nodes["d"].gaps == []
 
 
+def test_a_node_that_joins_learns_of_streams_that_never_had_a_message() -> None:
+    """Clients name them in their positions, and the new node must be able to say that nothing is missing of them."""
+    net = Network("abc", log_seconds=20)
+    net.settle()
+    idle = net.nodes["b"].mesh.stream
+    net.kill("b")
+    net.set_members()
+    net.start("d")
+    net.settle()
+    assert net.nodes["d"].mesh.position()[idle] == 0
+    net.advance(60)
+    assert not [name for name in "acd" if idle in net.nodes[name].mesh.position()]
+
+
 def test_what_left_the_logs_before_a_node_joined_is_no_gap() -> None:
     """A new node takes a stream from where the others still hold it, and says from where that is."""
     net = Network("ab", log_seconds=10)

@@ -39,6 +39,7 @@ from wsnode.web.errors import install_error_answers
 from wsnode.web.health import add_health_routes
 from wsnode.web.mesh_routes import mesh_app
 from wsnode.web.publish_api import MAX_BODY_BYTES, add_publish_routes
+from wsnode.web.sse_routes import MAX_HEAD_BYTES, add_sse_routes
 from wsnode.webhook_cluster import WebhookCluster
 from wsnode.webhook_service import WebhookService
 
@@ -245,6 +246,8 @@ class NodeApp:
         )
         app.config.REQUEST_MAX_SIZE = MAX_BODY_BYTES
         add_publish_routes(app, Publishing(self._hub, self._service, self, now=time.time))
+        app.config.REQUEST_MAX_HEADER_SIZE = MAX_HEAD_BYTES
+        add_sse_routes(app, self._clients, signature_seconds=self._settings.sse_signature_seconds, now=time.time)
         add_client_routes(app, self._clients)
         return app
 

@@ -178,6 +178,25 @@ class NodeSettings(Settings):
         ge=1,
         le=120,
     )
+    sse_heartbeat: int = setting(
+        15,
+        about="Seconds after which a client of server-sent events gets a comment, so that nothing between takes the "
+        "stream for dead.",
+        expected="seconds from 1 to 25",
+        raising="dead clients are noticed later; must stay under HAProxy's `timeout server`, 30 s.",
+        lowering="more comments.",
+        ge=1,
+        le=25,
+    )
+    sse_signature_seconds: int = setting(
+        3_600,
+        about="Age up to which the signed URL of an event stream with private channels is taken.",
+        expected="seconds from 10 to 604800",
+        raising="a URL that falls into other hands can be used for longer.",
+        lowering="clients that reconnect later than this must fetch a new URL from the application first.",
+        ge=10,
+        le=604_800,
+    )
     stream_log_seconds: int = setting(
         300,
         about="Age up to which messages are kept for peers that were away.",

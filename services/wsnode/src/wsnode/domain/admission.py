@@ -15,9 +15,11 @@ PROTOCOLS = (5, 6, 7)
 
 def admit(hub: Hub, key: str, protocol: str | None, origin: str | None) -> App | Close:
     """The app of a client that comes with this key, `protocol` parameter and `Origin` header, or why it may not."""
-    problem = _problem_with_protocol(protocol)
-    if problem is not None:
-        return problem
+    return _problem_with_protocol(protocol) or admit_to_app(hub, key, origin)
+
+
+def admit_to_app(hub: Hub, key: str, origin: str | None) -> App | Close:
+    """The app with this key, or why a client with this `Origin` header may not use it."""
     app = hub.directory.by_key(key)
     if app is None:
         return close_codes.UNKNOWN_APP

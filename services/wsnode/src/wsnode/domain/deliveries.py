@@ -6,6 +6,8 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from wsnode.domain.close_codes import Close
+from wsnode.domain.history import Entry
+from wsnode.domain.messages import StreamId
 
 if TYPE_CHECKING:
     from wsnode.domain.session import Session
@@ -34,3 +36,16 @@ class Joined(NamedTuple):
 
     frames: list[bytes]
     missed: Sequence[bytes] = ()
+
+
+class Listening(NamedTuple):
+    """The answer to a client that subscribes to several channels at once, all from one position."""
+
+    answers: list[bytes]
+    """One for each channel, whether it is recovered; after it, perhaps the last event of a cache channel."""
+    missed: list[tuple[str, Entry]]
+    """Channel and event, those of one stream in its order."""
+    position: dict[StreamId, int]
+    """What the client has seen after them."""
+    ahead: dict[StreamId, int]
+    """What of it is not here yet."""

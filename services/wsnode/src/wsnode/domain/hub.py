@@ -9,11 +9,11 @@ from wsmesh.channels import kind_of
 from wsmesh.contract import App
 from wsnode.domain.channel import Channel
 from wsnode.domain.counts import Counts, Key
-from wsnode.domain.deliveries import Delivery, Effects, Joined
+from wsnode.domain.deliveries import Delivery, Effects, Joined, Listening
 from wsnode.domain.directory import Directory
 from wsnode.domain.events import Events
 from wsnode.domain.frames import member_added, member_removed, present, succeeded, system_event
-from wsnode.domain.history import History
+from wsnode.domain.history import Entry, History
 from wsnode.domain.keys import Keys
 from wsnode.domain.last_events import Last
 from wsnode.domain.member import Member
@@ -42,7 +42,7 @@ from wsnode.domain.wire import Snapshot
 if TYPE_CHECKING:
     from wsnode.domain.session import Session
 
-__all__ = ["Delivery", "Effects", "Hub", "Joined"]
+__all__ = ["Delivery", "Effects", "Hub", "Joined", "Listening"]
 
 
 class Hub:
@@ -177,11 +177,37 @@ class Hub:
         answer = succeeded(name, data if resumed is None else data | resumed.data)
         if resumed is not None and resumed.recovered:
             return Joined([answer], resumed.missed)
-        if not channel.cached:
-            return Joined([answer])
-        if self._events.last(app.id, name) is None:
-            self._observe(Transition("cache_miss", app.id, name))
-        return Joined([answer, *self._events.cached(app.id, name, position or {})])
+        return Joined([answer, *(self._cached(key, position or {}) if channel.cached else ())])
+
+    def listen(
+        self, session: Session, app: App, names: Iterable[str], now: float, position: dict[StreamId, int]
+    ) -> Listening:
+        """Subscribe a new session to several channels from one position; from an empty one it only wants to know it.
+
+        Raises WrongPosition, and then nothing has changed.
+        """
+        start = self._resuming.start(session, position)
+        answers: list[bytes] = []
+        missed: list[tuple[str, Entry]] = []
+        for name in names:
+            key = app.id, name
+            channel = self._subscriptions.join(session, app, name, self.directory)
+            self._changed(channel, key, now)
+            entries = self._resuming.missed(session, key, channel, start, now)
+            answers.append(succeeded(name, {"recovered": entries is not None}))
+            if entries is None and channel.cached:
+                answers += self._cached(key, position)
+            missed += ((name, entry) for entry in entries or ())
+        missed.sort(key=lambda it: (it[1].at, it[1].stream, it[1].seq))
+        return Listening(answers, missed, start.known | start.ahead, start.ahead)
+
+    def ahead(self, session: Session, now: float) -> dict[StreamId, int]:
+        """What a session has seen that is still not here."""
+        return self._resuming.ahead(session, now)
+
+    def position(self) -> dict[StreamId, int]:
+        """How far each stream has come here."""
+        return self._position()
 
     def unsubscribe(self, session: Session, name: str, now: float) -> None:
         """End a subscription that there is."""
@@ -290,6 +316,11 @@ class Hub:
         return Effects(closes=self._sessions.shut_out(directory))
 
     # ---
+
+    def _cached(self, key: Key, position: Mapping[StreamId, int]) -> list[bytes]:
+        if self._events.last(*key) is None:
+            self._observe(Transition("cache_miss", *key))
+        return self._events.cached(*key, position)
 
     def _changed(self, channel: Channel, key: Key, now: float) -> None:
         if channel.counted or channel.watched:

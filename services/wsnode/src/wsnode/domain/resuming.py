@@ -69,18 +69,32 @@ class Resuming:
 
     def resume(self, session: Session, key: Key, channel: Channel, start: Start, now: float) -> Resumed:
         """Go on from a position; from an empty one the client only wants to know the present one."""
-        position, known, ahead = start
-        missed = self._history.missed(key, position, known, self._floors()) if position else None
-        if ahead:
-            channel.ahead[session] = Ahead(ahead, now + 2 * self._history.max_seconds)
+        missed = self.missed(session, key, channel, start, now)
         self._rota.add(session, now)
-        data = {"recovered": missed is not None, "position": known | ahead}
+        now_there = start.known | start.ahead
+        data = {"recovered": missed is not None, "position": now_there}
         if missed is None:
             return Resumed(data, recovered=False, missed=[])
-        self.replayed += len(missed)
         # The position is good only once the missed events are through: a client may be cut off in their midst.
-        frames = [_framed(entry, key[1]) for entry in missed]
-        return Resumed(data, recovered=True, missed=[*frames, position_told(known | ahead, key[1])])
+        frames = [framed(entry, key[1]) for entry in missed]
+        return Resumed(data, recovered=True, missed=[*frames, position_told(now_there, key[1])])
+
+    def missed(self, session: Session, key: Key, channel: Channel, start: Start, now: float) -> list[Entry] | None:
+        """What a client has missed of a channel, None: that cannot be said; and remember where it is ahead."""
+        position, known, ahead = start
+        if ahead:
+            channel.ahead[session] = Ahead(ahead, now + 2 * self._history.max_seconds)
+        missed = self._history.missed(key, position, known, self._floors()) if position else None
+        self.replayed += len(missed or ())
+        return missed
+
+    def ahead(self, session: Session, now: float) -> dict[StreamId, int]:
+        """Where a session is ahead of this node in any of its channels."""
+        known, channels = self._position(), self._subscriptions.of(session.app_id)
+        ahead: dict[StreamId, int] = {}
+        for name in session.channels:
+            ahead |= channels[name].still_ahead(session, known, now)
+        return ahead
 
     def remove(self, session: Session) -> None:
         """A session has left."""
@@ -105,7 +119,8 @@ class Resuming:
         return [Delivery(position_told(known), level), *deliveries] if level else deliveries
 
 
-def _framed(entry: Entry, channel: str) -> bytes:
+def framed(entry: Entry, channel: str) -> bytes:
+    """The frame of an event that is kept."""
     if isinstance(entry.body, Event):
         entry.body = encoded(entry.body, entry.stream, entry.seq).frame(channel)
     return entry.body

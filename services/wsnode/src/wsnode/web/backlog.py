@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 CHUNK = 65_536
 """Bytes that are handed to the transport at once; so much waits there at most."""
@@ -13,14 +13,16 @@ MAX_FRAMES = 1_000_000
 
 
 class Backlog:
-    """Frames in the order in which the client gets them."""
+    """Frames in the order in which the client gets them. `replay`, made as it is written, comes before all others."""
 
-    __slots__ = ("_frames", "_missed", "bytes", "paused")
+    __slots__ = ("_frames", "_missed", "_replay", "bytes", "paused")
 
-    def __init__(self) -> None:
+    def __init__(self, replay: Iterator[bytes] = iter(())) -> None:  # noqa: B008 (empty for ever)
+        self._replay = replay
         self._frames: deque[bytes] = deque()
         self._missed = 0
         self.bytes = 0
+        """Those that wait; what is not made yet does not count."""
         self.paused = False
         """Whether the transport has enough for now."""
 
@@ -40,10 +42,14 @@ class Backlog:
     def take(self) -> bytes:
         """The next frames, joined, and no longer here; nothing when there are none."""
         frames, size = [], 0
-        while self._frames and size < CHUNK:
+        while size < CHUNK and (made := next(self._replay, None)) is not None:
+            frames.append(made)
+            size += len(made)
+        waited = 0
+        while self._frames and size + waited < CHUNK:
             frame = self._frames.popleft()
             frames.append(frame)
-            size += len(frame)
-        self.bytes -= size
-        self._missed = max(0, self._missed - size)
+            waited += len(frame)
+        self.bytes -= waited
+        self._missed = max(0, self._missed - waited)
         return b"".join(frames)

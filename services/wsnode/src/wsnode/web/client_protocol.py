@@ -14,6 +14,7 @@ from wsmesh.contract import error_answer
 from wsnode.domain import close_codes
 from wsnode.web.clients import Clients
 from wsnode.web.connection import Connection, server_protocol
+from wsnode.web.take_over import feed, take_over
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
@@ -26,7 +27,7 @@ def add_client_routes(app: Sanic[Any, Any], clients: Clients) -> None:
         if isinstance(connection, HTTPResponse):
             return connection
         clients.arrived(connection, key, request.args.get("protocol"), request.headers.get("origin"))
-        _feed(request, connection)
+        feed(request, connection)
         return None
 
     async def nothing_here(request: Request, **_: str) -> HTTPResponse | None:
@@ -36,7 +37,7 @@ def add_client_routes(app: Sanic[Any, Any], clients: Clients) -> None:
         if isinstance(connection, HTTPResponse):
             return connection
         clients.refuse(connection, close_codes.UNKNOWN_PATH)
-        _feed(request, connection)
+        feed(request, connection)
         return None
 
     # Sanic wants no response of a handler that is marked so.
@@ -60,15 +61,10 @@ def _handshake(request: Request, clients: Clients) -> Connection | HTTPResponse:
     if answer.status_code != 101:
         text = answer.body.decode().strip() if answer.body else "not a WebSocket handshake"
         return _no_handshake(answer.status_code, text.splitlines()[0])
-    transport: Any = request.transport
-    protocol: Any = transport.get_protocol()
     connection = Connection(clients, ws)
+    transport: Any = request.transport
     transport.write(answer.serialize())
-    transport.set_protocol(connection)
-    connection.connection_made(transport)
-    # Sanic's protocol has no transport any more: whatever it does at the end of its task, it leaves the socket alone.
-    protocol.connections.discard(protocol)
-    protocol.transport = None
+    take_over(request, connection)
     return connection
 
 
@@ -77,12 +73,3 @@ def _no_handshake(status: int, text: str) -> HTTPResponse:
     if status == 426:
         response.headers["upgrade"] = "websocket"
     return response
-
-
-def _feed(request: Request, connection: Connection) -> None:
-    """Hand over what the client sent with its handshake, then let it send more."""
-    stream: Any = request.stream
-    transport: Any = request.transport
-    if stream.recv_buffer:
-        connection.data_received(bytes(stream.recv_buffer))
-    transport.resume_reading()

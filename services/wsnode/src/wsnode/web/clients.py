@@ -9,6 +9,7 @@ import secrets
 from collections import Counter
 from collections.abc import Callable
 
+from wsmesh.contract import App
 from wsnode.domain import close_codes
 from wsnode.domain.admission import admit
 from wsnode.domain.close_codes import Close
@@ -16,13 +17,19 @@ from wsnode.domain.directory import Directory
 from wsnode.domain.hub import Effects, Hub
 from wsnode.domain.messages import Message, Payload, StreamId
 from wsnode.domain.session import Session, new_socket_id
+from wsnode.domain.sse import Texts
 from wsnode.domain.wire import Snapshot
 from wsnode.settings import NodeSettings
-from wsnode.web.connection import CLOSE_SECONDS, Connection
+from wsnode.web.connection import Connection
+from wsnode.web.outgoing import Outgoing
+from wsnode.web.sse import SseConnection
 from wsnode.web.wheel import Wheel
 
 JITTER = 0.25
 """Part of ACTIVITY_TIMEOUT that is added at random, so that clients that came together are not pinged together."""
+
+CLOSE_SECONDS = 5
+"""How long the peer may take to end a connection that is being closed."""
 
 DRAIN_STEP = 0.05
 """Seconds between two steps of a drain."""
@@ -54,8 +61,9 @@ class Clients:
         self.ready = False
         """Whether the node has joined the cluster; before that it turns clients away for a moment."""
         self.draining = False
-        self.connections: set[Connection] = set()
-        self.wheel: Wheel[Connection] = Wheel(now())
+        self.connections: set[Outgoing] = set()
+        self.wheel: Wheel[Outgoing] = Wheel(now())
+        self.texts = Texts(hub.position)
         self.max_unsent_bytes = settings.max_unsent_bytes
         self.max_frame_bytes = settings.max_frame_bytes
         self.pong_timeout = settings.pong_timeout
@@ -86,41 +94,65 @@ class Clients:
         return self._settings.activity_timeout * (1 + random.random() * JITTER)  # noqa: S311
 
     @property
+    def sse_seconds(self) -> int:
+        """Seconds in which a client of server-sent events hears something."""
+        return self._settings.sse_heartbeat
+
+    @property
+    def sse_heartbeat(self) -> float:
+        """Seconds until such a client is written to, a little different each time."""
+        return max(0.0, self.sse_seconds * (1 - random.random() * JITTER) - 1)  # noqa: S311 (the wheel rounds up)
+
+    @property
     def unsent_bytes(self) -> int:
         """Bytes that wait for clients that have not read them yet."""
         return sum(connection.unsent_bytes for connection in self.connections)
+
+    @property
+    def event_streams(self) -> int:
+        """Connections that are no WebSockets but server-sent events."""
+        return sum(isinstance(connection, SseConnection) for connection in self.connections)
 
     # --- connections
 
     def arrived(self, connection: Connection, key: str, protocol: str | None, origin: str | None) -> None:
         """A handshake for `/app/{key}` is done: begin a session, or say why not."""
-        if not self.ready or self.draining:
-            self.refuse(connection, close_codes.STOPPING if self.draining else close_codes.STARTING)
-            return
-        if self.sessions >= self._settings.max_connections:
-            self.refuse(connection, close_codes.NODE_FULL)
-            return
-        app = admit(self.hub, key, protocol, origin)
+        app = self.busy() or admit(self.hub, key, protocol, origin)
         if isinstance(app, Close):
             self.refuse(connection, app)
             return
+        session = self.enter(app)
+        connection.open(session)
+        connection.pending.append(session.established(self._settings.activity_timeout))
+        connection.flush()
+
+    def busy(self) -> Close | None:
+        """Why nobody may come in now, whoever it is."""
+        if not self.ready or self.draining:
+            return close_codes.STOPPING if self.draining else close_codes.STARTING
+        return close_codes.NODE_FULL if self.sessions >= self._settings.max_connections else None
+
+    def enter(self, app: App) -> Session:
+        """Begin the session of a client that may come in."""
         rate = self._settings.client_messages_per_second
         session = Session(self.hub, app, new_socket_id(secrets.randbits), rate, self.now())
         self.hub.add(session)
         self.sessions += 1
         self.opened += 1
-        connection.open(session)
-        connection.pending.append(session.established(self._settings.activity_timeout))
-        connection.flush()
+        return session
 
     def refuse(self, connection: Connection, close: Close) -> None:
         """Turn a client away."""
         self.refused[close.code] += 1
         connection.close(close)
 
-    def watch(self, connection: Connection) -> None:
+    def watch(self, connection: Outgoing) -> None:
         """Look at a connection when it may have become silent."""
         self.wheel.set(connection, self.now() + self.activity_timeout)
+
+    def see_out(self, connection: Outgoing) -> None:
+        """End a connection that is being closed, if its peer does not."""
+        self.wheel.set(connection, self.now() + CLOSE_SECONDS)
 
     def left(self, session: Session) -> None:
         """A session is over."""
@@ -128,7 +160,7 @@ class Clients:
         self.hub.remove(session, self.now())
         self.after_change()
 
-    def lost(self, connection: Connection, code: int) -> None:
+    def lost(self, connection: Outgoing, code: int) -> None:
         """A transport is gone."""
         self.connections.discard(connection)
         self.wheel.drop(connection)
@@ -140,7 +172,9 @@ class Clients:
 
     def deliver(self, stream: StreamId, message: Message) -> None:
         """Write the next message of a stream to the clients that get it."""
-        self._do(self.hub.deliver(stream, message, self.now()))
+        effects = self.hub.deliver(stream, message, self.now())
+        with self.texts.after(stream, message):
+            self._do(effects)
 
     def apply(self, directory: Directory) -> None:
         """Take a new configuration."""

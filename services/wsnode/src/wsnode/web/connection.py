@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
@@ -14,14 +13,12 @@ from websockets.server import ServerProtocol
 from wsnode.domain import close_codes
 from wsnode.domain.close_codes import Close
 from wsnode.domain.frames import refusal
-from wsnode.web.backlog import CHUNK, Backlog
+from wsnode.web.backlog import Backlog
+from wsnode.web.outgoing import Outgoing
 
 if TYPE_CHECKING:
     from wsnode.domain.session import Session
     from wsnode.web.clients import Clients
-
-CLOSE_SECONDS = 5
-"""How long the peer may take to end a connection that is being closed."""
 
 _log = logging.getLogger("wsnode.websocket")
 _log.setLevel(logging.WARNING)  # the library tells of every close at INFO
@@ -32,40 +29,16 @@ def server_protocol(max_size: int) -> ServerProtocol:
     return ServerProtocol(state=OPEN, max_size=max_size, logger=_log)
 
 
-class Connection(asyncio.Protocol):
-    """Reads through `websockets`' rules, hands text to the session, and writes what is `pending` when it is flushed.
+class Connection(Outgoing):
+    """Reads through `websockets`' rules and hands text to the session."""
 
-    What a client does not read waits in the transport, up to a limit; beyond it the client is closed. Events that it
-    has missed may be far more: they, and all that comes meanwhile, wait in a backlog and are written as it reads.
-    """
-
-    __slots__ = (
-        "_backlog",
-        "_clients",
-        "_direct",
-        "_fragments",
-        "_heard",
-        "_left",
-        "_pinged",
-        "_session",
-        "_transport",
-        "_ws",
-        "due",
-        "pending",
-    )
+    __slots__ = ("_fragments", "_heard", "_pinged", "_ws")
 
     def __init__(self, clients: Clients, ws: ServerProtocol) -> None:
-        self._clients = clients
+        super().__init__(clients)
         self._ws = ws
-        self._session: Session | None = None
-        self._transport: asyncio.Transport
         self._fragments: list[bytes] | None = None
         self._heard = self._pinged = clients.now()
-        self._left = False
-        self._direct = True
-        self._backlog: Backlog | None = None
-        self.due: int | None = None
-        self.pending: list[bytes] = []
 
     # --- what the node does
 
@@ -81,9 +54,7 @@ class Connection(asyncio.Protocol):
         A `pusher:error` goes before it where the client must do more than reconnect, and before it was let in.
         """
         if self._ws.state is OPEN:
-            if self._backlog is not None:
-                self._backlog, self._direct = None, True
-                self.pending.clear()
+            self._drop_backlog()
             if close.code < 4200 or self._session is None:
                 self.pending.append(refusal(close))
             self._ws.send_close(close.code, close.reason)
@@ -92,13 +63,7 @@ class Connection(asyncio.Protocol):
     def flush(self) -> None:
         """Send what is pending, then what the WebSocket rules want sent, and go along when they end the connection."""
         transport = self._transport
-        pending = self.pending
-        if pending:
-            if self._direct:
-                transport.write(pending[0] if len(pending) == 1 else b"".join(pending))
-            elif self._backlog is not None and not self._backlog.add(pending, self._clients.max_unsent_bytes):
-                self._slow()
-            pending.clear()
+        self._write_pending()
         if not self._ws.writes:
             return
         for data in self._ws.data_to_send():
@@ -127,22 +92,7 @@ class Connection(asyncio.Protocol):
         else:
             self.close(close_codes.NO_PONG)
 
-    def abort(self) -> None:
-        """End the connection without a word."""
-        self._transport.abort()
-
-    @property
-    def unsent_bytes(self) -> int:
-        """Bytes that the client has not taken yet."""
-        return self._transport.get_write_buffer_size() + (self._backlog.bytes if self._backlog is not None else 0)
-
     # --- what the transport tells
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take over the transport."""
-        self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(high=self._clients.max_unsent_bytes)
-        self._clients.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of the client."""
@@ -153,19 +103,6 @@ class Connection(asyncio.Protocol):
                 break
             self._received(cast("Frame", event), self._session)
         self.flush()
-
-    def pause_writing(self) -> None:
-        """Unsent bytes passed the limit."""
-        if self._backlog is not None:
-            self._backlog.paused = True
-        elif self._session is not None:
-            self._slow()
-
-    def resume_writing(self) -> None:
-        """The client has read: go on with what it has missed."""
-        if self._backlog is not None:
-            self._backlog.paused = False
-            self._feed(self._backlog)
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """Forget everything."""
@@ -212,46 +149,15 @@ class Connection(asyncio.Protocol):
     def _catch_up(self, missed: Sequence[bytes]) -> None:
         """Write what the client has missed, after all that is pending and before anything new."""
         backlog = self._backlog
+        self.flush()
         if backlog is None:
-            self.flush()
             if not self._direct:
                 return
-            backlog = self._backlog = Backlog()
-            self._direct = False
-            self._transport.set_write_buffer_limits(high=CHUNK)
-        else:
-            self.flush()
+            backlog = Backlog()
+            self._begin_backlog(backlog)
         backlog.add_missed(missed)
         self._feed(backlog)
 
-    def _feed(self, backlog: Backlog) -> None:
-        while not backlog.paused and self._backlog is backlog:
-            chunk = backlog.take()
-            if not chunk:
-                self._backlog, self._direct = None, True
-                self._transport.set_write_buffer_limits(high=self._clients.max_unsent_bytes)
-                return
-            self._transport.write(chunk)
-
-    def _slow(self) -> None:
-        """Often comes from within a write, so what touches the hub must wait a moment."""
-        self._backlog, self._direct = None, False
-        asyncio.get_running_loop().call_soon(self._too_slow)
-
-    def _too_slow(self) -> None:
-        if self._session is not None:
-            self._clients.slow += 1
-            self.close(close_codes.TOO_SLOW)
-            self._transport.close()
-
     def _leave(self) -> None:
-        if self._left:
-            return
-        self._left = True
-        self._backlog, self._direct = None, False
-        self.pending.clear()
         self._fragments = None
-        self._clients.wheel.set(self, self._clients.now() + CLOSE_SECONDS)
-        if self._session is not None:
-            session, self._session = self._session, None
-            self._clients.left(session)
+        super()._leave()
