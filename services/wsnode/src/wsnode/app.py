@@ -136,6 +136,7 @@ class NodeApp:
             ),
             uniform=random.uniform,
             snapshot=lambda: self._hub.snapshot(),
+            connections=lambda: self._hub.connections_by_app(),
         )
         self._mesh_client = MeshClient(
             cluster_key=settings.cluster_key.get_secret_value(),

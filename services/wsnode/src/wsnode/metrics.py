@@ -54,6 +54,9 @@ class NodeCollector(Collector):
         yield _gauge("wsmesh_connections", "Clients connected", clients.sessions)
         yield _gauge("wsmesh_event_streams", "Those of them that listen to server-sent events", clients.event_streams)
         yield _gauge("wsmesh_subscriptions", "Subscriptions of clients to channels", clients.hub.subscriptions)
+        yield _gauge(
+            "wsmesh_members", "Members of presence channels in the cluster, as known here", clients.hub.present
+        )
         yield _gauge("wsmesh_unsent_bytes", "Bytes that wait for clients to read them", clients.unsent_bytes)
         yield _counter("wsmesh_connections_opened", "Clients that were let in", clients.opened)
         yield _counter("wsmesh_client_messages_in", "Messages that clients sent", clients.messages_in)

@@ -95,6 +95,11 @@ class Hub:
         return self._subscriptions.number
 
     @property
+    def present(self) -> int:
+        """Members of presence channels in the cluster, a user once in each channel."""
+        return self._presence.number
+
+    @property
     def history(self) -> History:
         """The last events of all channels."""
         return self._events.history

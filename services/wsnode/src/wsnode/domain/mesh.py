@@ -63,6 +63,7 @@ class Mesh:
         limits: MeshLimits,
         uniform: Callable[[float, float], float],
         snapshot: Callable[[], Snapshot],
+        connections: Callable[[], dict[str, int]] | None = None,
     ) -> None:
         self.node = node
         self.stream = stream
@@ -77,6 +78,7 @@ class Mesh:
         self._limits = limits
         self._uniform = uniform
         self._snapshot = snapshot
+        self._connections = connections or (lambda: snapshot().connections)  # a snapshot costs more than heartbeats may
         self._numbers = 0
 
     # What this node publishes
@@ -234,9 +236,7 @@ class Mesh:
         # Only heartbeats carry counts and position: with messages they would come too often to be worth their bytes.
         if messages:
             return Push(self.stream, self.log.oldest, after, messages, {}, {})
-        return Push(
-            self.stream, self.log.oldest, after, [], self._snapshot().connections, self.position(), self._holes()
-        )
+        return Push(self.stream, self.log.oldest, after, [], self._connections(), self.position(), self._holes())
 
     # What came of it
 

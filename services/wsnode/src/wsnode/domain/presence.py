@@ -28,6 +28,8 @@ class Presence:
     """
 
     def __init__(self) -> None:
+        self.number = 0
+        """Users of all channels together."""
         self._channels: dict[Key, dict[str, dict[str, str]]] = {}
 
     def users(self, key: Key) -> Mapping[str, str]:
@@ -60,6 +62,7 @@ class Presence:
         key = (join.app, join.channel)
         nodes = self._channels.setdefault(key, {}).setdefault(join.user, {})
         first = not nodes
+        self.number += first
         nodes.setdefault(node, join.info)
         return [Change(key, join.user, join.info)] if first else []
 
@@ -83,6 +86,7 @@ class Presence:
         nodes = users.get(user, {})
         if nodes.pop(node, None) is None or nodes:
             return []
+        self.number -= 1
         del users[user]
         if not users:
             del self._channels[key]
