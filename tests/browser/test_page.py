@@ -61,8 +61,8 @@ async def test_node_killed(demo: Demo, open_page: OpenPage) -> None:
     await screenshot(page, "2-after-the-kill")
 
     await page.get_by_test_id("flow").click()
-    assert await number(page, "lost") == 0
-    assert await number(page, "repeated") == 0
+    assert [await number(page, name) for name in ("lost", "missed", "repeated")] == [0, 0, 0]
+    assert await number(page, "resumed") == 1
     assert demo.pid(int(here[1:])) is None
 
 

@@ -15,6 +15,8 @@ from wsmesh_demo.ports import LOOPBACK
 from wsmesh_demo.publisher import CHANNEL, NotAcknowledged, Publisher
 
 STATIC = Path(__file__).parent / "static"
+RESUME = Path(__file__).parents[3] / "clients" / "js" / "src"
+"""The npm package wsmesh-resume, as it is in the repository: there is nothing to build."""
 COOKIE = "wsmesh_node"
 """Set by HAProxy with the answer to a WebSocket handshake: the slot of the node that took it."""
 LONGEST_TEXT = 200
@@ -44,6 +46,7 @@ class Page:
         app = web.Application(client_max_size=4096, middlewares=[_finish])
         app.router.add_get("/", self._index)
         app.router.add_static("/demo/static", STATIC)
+        app.router.add_static("/demo/wsmesh-resume", RESUME)
         app.router.add_get("/demo/state", self._state)
         app.router.add_post("/demo/publish", self._publish)
         self._runner = web.AppRunner(app, access_log=None)

@@ -2,15 +2,15 @@
 
 export class Count {
   received = 0;
-  lost = 0; // missing between two messages of one connection: must stay 0
-  missed = 0; // sent while this page had no connection
+  lost = 0; // missing though nothing said so: must stay 0
+  missed = 0; // sent while this page had no connection, and not recovered
   repeated = 0; // an old number again
   #last = null;
-  #reconnecting = false;
+  #gap = false;
 
-  /** The page lost its connection or got a new one: the next hole is the time between. */
-  reconnected() {
-    this.#reconnecting = this.#last !== null;
+  /** The server said that something may be missing: the next hole is that. */
+  gap() {
+    this.#gap = this.#last !== null;
   }
 
   /** A message with number `n`, or without one (from another publisher). Returns how many are missing before it. */
@@ -22,9 +22,9 @@ export class Count {
       this.repeated += 1;
       return 0;
     }
-    if (this.#reconnecting) this.missed += hole;
+    if (this.#gap) this.missed += hole;
     else this.lost += hole;
-    this.#reconnecting = false;
+    this.#gap = false;
     this.#last = n;
     return hole;
   }

@@ -1,6 +1,6 @@
 import { Count } from "./count.js";
-import { lastEventId } from "./frames.js";
 import { draw, standing } from "./picture.js";
+import { withResume } from "/demo/wsmesh-resume/index.js";
 
 const SHOWN = 200; // messages kept on the page
 const REMEMBERED = 6; // lines of the connection's history
@@ -8,7 +8,7 @@ const FLOW_MS = 200;
 
 const $ = (id) => document.getElementById(id);
 const count = new Count();
-const view = { node: null, since: null, connections: 0, flow: null, key: null };
+const view = { node: null, since: null, connections: 0, resumed: 0, flow: null, key: null };
 
 async function ask(path, body) {
   const options = body === undefined ? {} : {
@@ -59,9 +59,9 @@ function onEvent(name, data) {
   const before = { lost: count.lost, missed: count.missed };
   count.take(ours ? data.n : undefined);
   if (count.lost > before.lost) note(`${count.lost - before.lost} lost on an open connection`, true);
-  if (count.missed > before.missed) note(`${count.missed - before.missed} sent while this page was reconnecting`);
+  if (count.missed > before.missed) note(`${count.missed - before.missed} missed while this page was away`, true);
   const text = ours ? data.text : `${name}: ${typeof data === "string" ? data : JSON.stringify(data)}`;
-  const item = row(["span", "n", ours ? `#${data.n}` : "–"], ["span", "text", text], ["span", "id", lastEventId ?? ""],
+  const item = row(["span", "n", ours ? `#${data.n}` : "–"], ["span", "text", text], ["span", "id", resume.eventId ?? ""],
     ["time", "", clock()]);
   item.dataset.testid = "message";
   if (ours) $("latency").textContent = `${Math.max(0, Date.now() - data.sent_at)} ms`;
@@ -70,6 +70,7 @@ function onEvent(name, data) {
 
 function showCounts() {
   for (const name of ["received", "lost", "missed", "repeated"]) $(name).textContent = count[name];
+  $("resumed").textContent = view.resumed;
   $("lost").className = count.lost ? "bad" : "";
   $("repeated").className = count.repeated ? "bad" : "";
   $("missed").className = count.missed ? "warn" : "";
@@ -83,7 +84,6 @@ function onState({ current }) {
   if (current === "connected") {
     view.connections += 1;
     view.since = Date.now();
-    count.reconnected();
   } else {
     if (view.since !== null) remember(view.node ? `lost the connection to ${view.node}` : "lost the connection");
     view.since = null;
@@ -92,6 +92,18 @@ function onState({ current }) {
   $("reconnects").textContent = Math.max(0, view.connections - 1);
   $("socket-id").textContent = pusher.connection.socket_id ?? "…";
   refresh();
+}
+
+function onSubscribed({ recovered }) {
+  if (recovered === null) return; // the first time
+  if (recovered) {
+    view.resumed += 1;
+    note("resumed: nothing is missing");
+  } else {
+    count.gap();
+    note("not resumed: the nodes do not hold any more what was sent meanwhile", true);
+  }
+  showCounts();
 }
 
 // --- the cluster
@@ -201,6 +213,8 @@ const pusher = new window.Pusher(config.key, {
   forceTLS: true,
   enabledTransports: ["ws", "wss"],
 });
+const resume = withResume(pusher);
+resume.on("subscribed", onSubscribed);
 pusher.connection.bind("state_change", onState);
 pusher.connection.bind("error", ({ error }) => {
   if (error?.data?.code >= 4000 && error.data.code < 4100) note(`Refused: ${error.data.code} ${error.data.message}`, true);
