@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import uuid
@@ -16,6 +17,7 @@ import pytest_asyncio
 
 from tests.support.clusters import official_client, running_cluster
 from tests.support.pusher_js import AuthServer, PusherJs
+from wsmesh.client import Client, Event, Subscribed, signer
 from wsmesh_demo.cluster import Cluster
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -191,6 +193,29 @@ async def test_a_presence_cache_channel(cluster: Cluster, connect: Connect, room
     await ada.subscribe(room)
     assert (await ada.next("event", channel=room))["data"] == "last"
     assert sorted(await ada.members(room)) == ["ada", "eve"]
+
+
+async def test_the_python_client_is_a_member_too(cluster: Cluster, connect: Connect, room: str) -> None:
+    """It is told who is present, and then who comes and goes."""
+    eve, bob = await connect(1, "eve"), await connect(1, "bob")
+    await eve.subscribe(room)
+    app = cluster.app
+    client = Client(cluster.nodes[2].client_url, app.key, authorize=signer(app.key, app.secret, "ada"))
+    async with asyncio.timeout(60), client:
+        await client.subscribe(room)
+        items = aiter(client)
+        while not isinstance(item := await anext(items), Subscribed):
+            pass
+        assert item.members == {"eve": {"name": "Eve"}, "ada": {}}
+        assert (await eve.next("member_added"))["data"]["id"] == "ada"
+        await bob.subscribe(room)
+        added = await anext(items)
+        assert isinstance(added, Event)
+        assert (added.channel, added.name) == (room, "pusher_internal:member_added")
+        assert json.loads(added.data) == {"user_id": "bob", "user_info": {"name": "Bob"}}
+        await bob.do("disconnect")
+        assert await anext(items) == Event(room, "pusher_internal:member_removed", '{"user_id":"bob"}')
+    assert (await eve.next("member_removed", data={"id": "ada", "info": {}}))["channel"] == room
 
 
 async def test_a_wrong_signature_makes_no_member(

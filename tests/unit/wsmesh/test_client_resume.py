@@ -186,3 +186,14 @@ def test_keys_are_bounded() -> None:
         here.take("news", f"{A}:{number + 1}", str(number), 0)
     assert here.take("news", f"{B}:1", "0", 0)
     assert not here.take("news", f"{B}:2", str(MAX_KEYS), 0)
+
+
+def test_the_answer_of_a_presence_channel_names_its_members() -> None:
+    """With their infos, beside the position; what is no list of members is none."""
+    here = Resume()
+    here.join("presence-a")
+    there = {"ids": ["ada"], "hash": {"ada": {"name": "Ada"}}, "count": 1}
+    assert here.answered("presence-a", answer(False, a=4) | {"presence": there}) == Subscribed(
+        "presence-a", None, {A: 4}, {"ada": {"name": "Ada"}}
+    )
+    assert here.answered("presence-a", {"presence": ["ada"]}).members is None

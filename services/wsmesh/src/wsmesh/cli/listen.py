@@ -134,17 +134,21 @@ async def _client(target: Target, given: AppAccess, channels: list[str]) -> Clie
     return Client(url, app.key, authorize=authorize, tls=tls)
 
 
+MISSING = {
+    None: "",
+    True: ", and nothing is missing",
+    False: ", but what was published meanwhile may be missing",
+}
+
+
 def describe(item: Item) -> str:
     """An item that is no event, as a sentence."""
     match item:
         case Connected(socket_id):
             return f"connected as {socket_id}"
-        case Subscribed(channel, None):
-            return f"subscribed to {channel}"
-        case Subscribed(channel, True):
-            return f"subscribed to {channel}, and nothing is missing"
-        case Subscribed(channel, False):
-            return f"subscribed to {channel}, but what was published meanwhile may be missing"
+        case Subscribed(channel, recovered, members=members):
+            present = "" if members is None else f" (present: {', '.join(map(output.printable, members))})"
+            return f"subscribed to {channel}{present}{MISSING[recovered]}"
         case Lost(code, reason, wait):
             what = (
                 f"closed with {code} ({reason or 'no reason given'})"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 Position = dict[str, int]
 """Stream id to the last number seen; `wsmesh.position` has its text form."""
@@ -30,12 +31,15 @@ class Subscribed(NamedTuple):
     `recovered` says what became of the events published since the position that this client had: True, nothing is
     missing, and what was missed follows; False, something may be missing, and the application should load anew what it
     shows; None, there was no position, since the channel was joined for the first time. `position` is where the client
-    is now; None: the server does not know positions.
+    is now; None: the server does not know positions. `members` are the users of a presence channel with their info,
+    this client's included; whoever comes and goes then is an event of the protocol's own name
+    (`pusher_internal:member_added`, `pusher_internal:member_removed`).
     """
 
     channel: str
     recovered: bool | None = None
     position: Position | None = None
+    members: Mapping[str, Any] | None = None
 
 
 class Refused(NamedTuple):

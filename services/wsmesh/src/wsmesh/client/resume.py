@@ -75,7 +75,8 @@ class Resume:
         recovered = again and position is not None and data.get("recovered") is True
         if position is not None and not recovered:
             channel.position, channel.known = position, True
-        return Subscribed(name, recovered if again else None, None if position is None else dict(channel.position))
+        now_at = None if position is None else dict(channel.position)
+        return Subscribed(name, recovered if again else None, now_at, _members(data.get("presence")))
 
     def refused(self, name: str) -> bool:
         """The server refused the position; whether there is another one to ask with, the empty one."""
@@ -118,6 +119,12 @@ class Resume:
             return False
         self._keys[name, key] = now
         return True
+
+
+def _members(presence: object) -> dict[str, Any] | None:
+    """The users of a presence channel that an answer names, with their info."""
+    users = presence.get("hash") if isinstance(presence, dict) else None
+    return users if isinstance(users, dict) else None
 
 
 def _position(value: object) -> Position | None:
