@@ -19,10 +19,12 @@ from wsnode.adapters.mesh_client import MeshClient, PeerFailed
 from wsnode.adapters.registry_client import RegistryClient
 from wsnode.adapters.state_dir import StateDir
 from wsnode.adapters.webhook_sender import WebhookSender
+from wsnode.domain.close_codes import DRAINING, ISOLATED, LOST, STOPPING
 from wsnode.domain.directory import Directory
 from wsnode.domain.effects import Deliver, Effect, PeerConnections, PeerForgotten, PeerSnapshot
 from wsnode.domain.history import History
 from wsnode.domain.hub import Hub
+from wsnode.domain.isolation import Isolation
 from wsnode.domain.mesh import Member, Mesh, MeshLimits
 from wsnode.domain.readiness import Situation, reasons_against
 from wsnode.domain.webhook import HookLimits
@@ -69,6 +71,7 @@ class NodeApp:
         self._stopping = False
         self._told_to_drain = False
         self._drain: asyncio.Task[None] | None = None
+        self._isolation = Isolation(settings.isolation_grace)
         self._started_at = int(time.time() * 1000)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -292,6 +295,7 @@ class NodeApp:
         while True:
             self._clients.tick()
             self._mesh.registry_reachable = self._membership.reachable
+            self._watch_isolation()
             self._webhook_cluster.agree(leaving=self._stopping or self._told_to_drain)
             await asyncio.sleep(1.0)
 
@@ -350,11 +354,37 @@ class NodeApp:
             return
         self._told_to_drain = told
         log.info("drain" if told else "undrain", by="registry")
-        if told:
-            self._drain = asyncio.create_task(self._clients.close_all(over=self._settings.drain_seconds))
-        elif self._drain is not None:
+        self._move_clients()
+
+    def _watch_isolation(self) -> None:
+        """A node that reaches nobody hears nothing new, and may hold the only copy of what is published at it."""
+        before, peers = self._isolation.standing, len(self._mesh.peers)
+        if not self._joined:
+            return
+        standing = self._isolation.look(
+            asyncio.get_running_loop().time(),
+            peers_expected=peers,
+            peers_up=len(self._mesh.up()),
+            registry_reachable=self._membership.reachable,
+        )
+        if standing != before:
+            level = log.info if standing == "together" else log.warning
+            level(f"isolation_{standing}", peers=peers, registry=self._membership.problem)
+            self._move_clients()
+
+    def _move_clients(self) -> None:
+        """Move the clients on while an operator or isolation asks for it; take clients again when neither does."""
+        moving = self._isolation.standing == "moving"
+        wanted = self._told_to_drain or moving
+        if self._stopping or wanted == (self._drain is not None):
+            return
+        if self._drain is not None:
             self._drain.cancel()
-            self._clients.draining = False
+            self._drain, self._clients.draining = None, False
+            return
+        close, turned_away = (ISOLATED, LOST) if moving else (DRAINING, STOPPING)
+        over = self._settings.drain_seconds
+        self._drain = asyncio.create_task(self._clients.close_all(close, over, turned_away=turned_away))
 
     async def ask_peers(self, query: ChannelQuery) -> tuple[dict[str, ChannelCounts], list[str]]:
         """See publishing.Cluster."""

@@ -304,6 +304,16 @@ class NodeSettings(Settings):
         "loopback by another name; separated by a comma.",
         expected="networks like 169.254.10.0/24,fe80::/64",
     )
+    isolation_grace: float = setting(
+        10.0,
+        about="Seconds for which a node that reaches neither its peers nor the registry keeps its clients; then it "
+        "moves them on, over DRAIN_SECONDS. It is not ready, and gets no new ones, from the start.",
+        expected="seconds from 0 to 3600",
+        raising="clients stay longer with a node that hears nothing new; they get it when the node is back.",
+        lowering="a short interruption of the network makes the node's clients reconnect.",
+        ge=0,
+        le=3600,
+    )
     drain_seconds: float = setting(
         10.0,
         about="Seconds over which a stopping node spreads the closing of its clients.",

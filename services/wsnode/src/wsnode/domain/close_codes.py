@@ -30,8 +30,10 @@ NODE_FULL = Close(4100, "This node has reached its limit of connections; try aga
 STARTING = Close(4100, "This node has not joined its cluster yet; try again later")
 STOPPING = Close(4100, "This node is stopping and takes no more clients; try again")
 """For those who come while it drains: they wait a moment, until the load balancer has noticed."""
+LOST = Close(4100, "This node has lost the others and takes no clients; try again")
 TOO_MANY_MESSAGES = Close(4100, "Too many messages in a short time; send fewer")
 DRAINING = Close(4200, "This node is stopping; reconnect")
+ISOLATED = Close(4200, "This node has lost the others; reconnect")
 TOO_SLOW = Close(4200, "Too many bytes wait to be read; reconnect")
 NO_PONG = Close(4201, "No answer to a ping")
 NOT_TEXT = Close(1003, "Send text frames; binary frames are not understood")

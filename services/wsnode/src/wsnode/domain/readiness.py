@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from wsnode.domain.isolation import cut_off
+
 
 @dataclass(frozen=True, slots=True)
 class Situation:
@@ -34,6 +36,6 @@ def reasons_against(now: Situation) -> list[str]:
             reasons.append(f"no configuration: none on the disk, and {missing}")
     elif not now.joined:
         reasons.append("joining: not all peers have been greeted yet")
-    elif now.peers_expected and not now.peers_up and not now.registry_reachable:
+    elif cut_off(peers_expected=now.peers_expected, peers_up=now.peers_up, registry_reachable=now.registry_reachable):
         reasons.append(f"isolated: none of {now.peers_expected} peers answers, nor does the registry")
     return reasons

@@ -69,6 +69,7 @@ class Clients:
         self.pong_timeout = settings.pong_timeout
         self._settings = settings
         self._announce = announce
+        self._turned_away = close_codes.STOPPING
         self._to_flush: set[Session] = set()
         self._unflushed = 0
         self._sweeping: asyncio.TimerHandle | None = None
@@ -129,7 +130,7 @@ class Clients:
     def busy(self) -> Close | None:
         """Why nobody may come in now, whoever it is."""
         if not self.ready or self.draining:
-            return close_codes.STOPPING if self.draining else close_codes.STARTING
+            return self._turned_away if self.draining else close_codes.STARTING
         return close_codes.NODE_FULL if self.sessions >= self._settings.max_connections else None
 
     def enter(self, app: App) -> Session:
@@ -204,9 +205,15 @@ class Clients:
         while waiting:
             self._announce(waiting.pop(0))
 
-    async def close_all(self, close: Close = close_codes.DRAINING, over: float = 0.0) -> None:
+    async def close_all(
+        self,
+        close: Close = close_codes.DRAINING,
+        over: float = 0.0,
+        *,
+        turned_away: Close = close_codes.STOPPING,
+    ) -> None:
         """Let no more clients in; close those there are, in random order, spread over `over` seconds; see them gone."""
-        self.draining = True
+        self.draining, self._turned_away = True, turned_away
         waiting = list(self.connections)
         random.shuffle(waiting)
         start, number = self.now(), len(waiting)
