@@ -195,6 +195,9 @@ def test_libraries_end_in_the_same_place(journal: socket.socket) -> None:
 def test_bound_context_is_in_every_entry(journal: socket.socket) -> None:
     """Values bound to the context, such as the node's id, are in each entry."""
     logs.configure("wsnode", level="info", log_format="journald", environ={})
-    with structlog.contextvars.bound_contextvars(node="n1"):
+    with structlog.contextvars.bound_contextvars(node=""):
+        logs.bind(node="n1")
         logs.get("mesh").info("x")
+        logs.get("mesh").info("y", node="n2")
     assert entry(journal)["WSMESH_NODE"] == b"n1"
+    assert entry(journal)["WSMESH_NODE"] == b"n2"

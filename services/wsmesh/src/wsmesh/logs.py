@@ -61,6 +61,11 @@ def get(name: str) -> Any:
     return structlog.get_logger(component=name)
 
 
+def bind(**fields: str) -> None:
+    """Have these values in every entry from now on, such as the node's id; an entry's own value wins."""
+    structlog.contextvars.bind_contextvars(**fields)
+
+
 class _ToStructlog(logging.Handler):
     """Libraries that use `logging` end in the same place."""
 

@@ -47,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print("\n".join(f"{name}={value}" for name, value in settings.effective()))
             return
         logs.configure("wsnode", level=settings.log_level, log_format=settings.log_format, environ=os.environ)
+        logs.bind(node=settings.node_id)
         serving.run(NodeApp(settings, Notifier(os.environ)).run)
     except SettingsError as problem:
         print(f"wsnode: {problem}", file=sys.stderr)
