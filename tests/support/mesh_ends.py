@@ -91,7 +91,7 @@ async def mesh_end(
         cluster_key=key,
         channel_counts=lambda query: {query.prefix: 1},
         channel_users=lambda query: {query.prefix: ["ada", "bob"]},
-        webhook_share=lambda query: Share([WebhookDecided(query.node, "hook", [])], []),
+        webhook_share=lambda query: Share(True, [WebhookDecided(query.among[0], "hook", [])], []),
         max_body=MAX_BODY,
         name=f"mesh-{stream.replace('~', '-')}",
     )

@@ -104,8 +104,8 @@ async def test_peers_name_their_users() -> None:
 async def test_peers_share_what_webhooks_are_told() -> None:
     """A node answers one that begins with what it knows of webhooks."""
     async with mesh_end("a") as a, mesh_end("b") as b:
-        share = await a.client.webhook_share(b.address, ShareQuery("a"))
-        assert share == Share([WebhookDecided("a", "hook", [])], [])
+        share = await a.client.webhook_share(b.address, ShareQuery(["b"]))
+        assert share == Share(True, [WebhookDecided("b", "hook", [])], [])
 
 
 async def post(end: End, path: str, body: bytes, **headers: str) -> tuple[int, object]:

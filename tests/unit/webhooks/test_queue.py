@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsnode.domain.messages import HookEvent
@@ -177,6 +177,7 @@ def test_an_event_is_put_in_once() -> None:
     assert len(there) == 1
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["put", "ok", "bad", "leave"]), st.floats(0, 200)), max_size=60))
 def test_nothing_is_lost_or_doubled(steps: list[tuple[str, float]]) -> None:
     """Every event that was put in, and is not left to others, is told or given up: once, and in order."""

@@ -13,7 +13,7 @@ from wsnode.domain.messages import HookEvent, WebhookPayload
 from wsnode.domain.webhook import HookLimits
 from wsnode.domain.webhook_look import Present
 from wsnode.domain.webhook_view import View
-from wsnode.domain.webhooks import Post, Webhooks
+from wsnode.domain.webhooks import Post, ShareQuery, Webhooks
 
 STEP = 0.1
 APP = App(id="shop", key="k", secret="s", webhooks=[Webhook(name="all", url="https://a.example/")])
@@ -74,7 +74,8 @@ class World:
             others = [node for node in self.nodes.values() if node.name not in names]
             for letter in self.log:
                 self._take(self.nodes[name], letter)
-            shares = [node.webhooks.share(name) for node in others]
+            shares = [node.webhooks.share(ShareQuery([node.name for node in others])) for node in others]
+            assert all(share.begun for share in shares)
             self.nodes[name].webhooks.begin(shares, int(self.now * 1000), self.now)
 
     def agree(self) -> None:

@@ -229,7 +229,7 @@ class NodeApp:
                     cluster_key=settings.cluster_key.get_secret_value(),
                     channel_counts=lambda query: self._hub.channel_counts(query.app, query.prefix, query.channels),
                     channel_users=lambda query: self._hub.users(query.app, query.prefix, query.channels),
-                    webhook_share=self._webhook_cluster.share,
+                    webhook_share=self._webhook_service.webhooks.share,
                     max_body=settings.push_batch_bytes + MESH_BODY_SLACK,
                 ),
                 bind(settings.mesh_host, settings.mesh_port, "MESH_PORT"),

@@ -122,23 +122,29 @@ class WebhookService:
             self._announce(self.webhooks.announcements.pop(0))
 
     async def _send(self, post: Post) -> None:
-        hook = post.hook
         try:
-            app = self._app(hook.app)
+            app = self._app(post.hook.app)
             if app is None:
                 raise WebhookFailed("the app is gone")
             await self._held()
             await self._sender.send(post.url, app, post.body)
         except WebhookFailed as problem:
-            dropped = self.webhooks.failed(post, self._clock())
-            about = {"app": hook.app, "webhook": hook.name, "reason": str(problem), "attempt": hook.queue.attempt}
-            wait = round(max(0.0, hook.queue.retry_at - self._clock()), 1)
-            log.warning("webhook_failed", **about, again_in=wait, waiting=len(hook.queue))
-            if dropped:
-                log.error("webhook_dropped", **about, events=len(dropped), first=dropped[0].name)
+            self._failed(post, str(problem))
+        except Exception as problem:  # a bug must not stop the queue
+            log.exception("internal_error")
+            self._failed(post, f"internal error: {type(problem).__name__}")
         else:
-            failures = hook.queue.attempt
+            failures = post.hook.queue.attempt
             sent = self.webhooks.told(post)
             level = log.info if failures else log.debug
-            level("webhook_sent", app=hook.app, webhook=hook.name, events=sent, after_failures=failures)
+            level("webhook_sent", app=post.hook.app, webhook=post.hook.name, events=sent, after_failures=failures)
         self._pump()
+
+    def _failed(self, post: Post, reason: str) -> None:
+        queue = post.hook.queue
+        dropped = self.webhooks.failed(post, self._clock())
+        about = {"app": post.hook.app, "webhook": post.hook.name, "reason": reason, "attempt": queue.attempt}
+        wait = round(max(0.0, queue.retry_at - self._clock()), 1)
+        log.warning("webhook_failed", **about, again_in=wait, waiting=len(queue))
+        if dropped:
+            log.error("webhook_dropped", **about, events=len(dropped), first=dropped[0].name)

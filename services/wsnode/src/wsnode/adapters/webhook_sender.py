@@ -62,7 +62,7 @@ class WebhookSender:
         headers = {"X-Pusher-Key": app.key, "X-Pusher-Signature": signature}
         try:
             target = URL(url)
-            self._check(target.host or "")
+            self._check(target.raw_host or "")
             async with self._session.post(target, data=body, headers=headers, allow_redirects=False) as answer:
                 status = answer.status
         except TimeoutError:

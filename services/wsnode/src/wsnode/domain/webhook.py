@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 import re
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -52,6 +53,7 @@ class Hook:
 
     def configure(self, webhook: Webhook) -> None:
         """Follow a new configuration."""
+        self.webhook = webhook
         self.url = webhook.url
         self.events = frozenset(webhook.events)
         self.interest = Interest.of(self.events)
@@ -94,16 +96,17 @@ class Hook:
                 del self._wake[channel]
                 self._dirty[channel] = None
         events: list[HookEvent] = []
-        while self._dirty and steps and len(self.queue) + len(events) < self._limits.queue:
-            steps -= 1
-            channel = next(iter(self._dirty))
+        # Not one after the other from the front of the dict: that looks at all that were there before, again and again.
+        for channel in list(itertools.islice(self._dirty, steps)):
+            if len(self.queue) + len(events) >= self._limits.queue:
+                return events, False
             del self._dirty[channel]
             if mine(channel):
                 events += self._look_at(channel, present(channel), now)
             else:
                 self._pauses.pop(channel, None)
                 self._wake.pop(channel, None)
-        return events, bool(self._dirty) and not steps
+        return events, bool(self._dirty)
 
     def _look_at(self, channel: str, present: Present, now: float) -> list[HookEvent]:
         pause = self._pauses.pop(channel, None) or Pause()

@@ -29,10 +29,6 @@ class Tellers:
             teller = self._of[bucket] = max(self.nodes, key=lambda node: (_hash(f"{bucket}\n{node}"), node))
         return teller
 
-    def without(self, node: str) -> Tellers:
-        """As if this node were not there."""
-        return Tellers(self.nodes - {node})
-
 
 def eligible(states: Mapping[str, NodeState], down: Collection[str]) -> set[str]:
     """The nodes that may tell, of those that the registry counts as members: the ready ones, or, where there are none,

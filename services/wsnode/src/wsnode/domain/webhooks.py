@@ -33,7 +33,7 @@ HAND_OVER = 2.0
 """Seconds for which a node that takes channels over waits for what their former teller still has on its way; after half
 of that the former teller lets go of what it could not tell."""
 
-STEPS = 500
+STEPS = 200
 """Channels that are looked at in one go for one webhook, a few milliseconds of work."""
 
 IN_MESSAGE = 200
@@ -67,9 +67,10 @@ class Post(NamedTuple):
 
 
 class ShareQuery(Struct, frozen=True):
-    """A node that begins asks another one what webhooks are told."""
+    """A node that begins asks others what webhooks are told."""
 
-    node: str
+    among: list[str]
+    """The nodes that are asked: each answers for the channels that are its own if only these tell."""
 
 
 class Pending(Struct, frozen=True):
@@ -81,8 +82,10 @@ class Pending(Struct, frozen=True):
 
 
 class Share(Struct, frozen=True):
-    """The answer: of the channels that are the answering node's, were it not for the one that asks."""
+    """The answer."""
 
+    begun: bool
+    """Whether the node knows it: one that has just begun to ask itself does not."""
     decided: list[WebhookDecided]
     """Events that make what was decided so far out of nothing; they need not be told."""
     pending: list[Pending]
@@ -118,14 +121,16 @@ class Webhooks:
         for key in [key for key in self.hooks if key not in wanted]:
             del self.hooks[key]
         for key, webhook in wanted.items():
-            if key in self.hooks:
-                self.hooks[key].configure(webhook)
-            else:
-                self.hooks[key] = Hook(key[0], webhook, self._limits, self._uniform)
+            hook = self.hooks.get(key)
+            if hook is None:
+                hook = self.hooks[key] = Hook(key[0], webhook, self._limits, self._uniform)
+            elif hook.webhook == webhook:
+                continue
+            hook.configure(webhook)
+            hook.touch_all(self._channels.names(hook.app))
         self._by_app = {}
         for hook in self.hooks.values():
             self._by_app.setdefault(hook.app, []).append(hook)
-            hook.touch_all(self._channels.names(hook.app))
         early, self._early = self._early, deque(maxlen=MAX_EARLY)
         for stream, seq, at, payload in early:
             if (payload.app, getattr(payload, "webhook", "")) in self.hooks:
@@ -201,9 +206,9 @@ class Webhooks:
         for hook in self.hooks.values():
             hook.touch_all(self._channels.names(hook.app))
 
-    def share(self, node: str) -> Share:
+    def share(self, query: ShareQuery) -> Share:
         """What this node is to tell a node that begins."""
-        tellers, share = self._tellers.without(node), Share([], [])
+        tellers, share = Tellers(query.among), Share(self._heard is None, [], [])
         for hook in self.hooks.values():
             views = {name: view for name, view in hook.views.items() if tellers.of(hook.app, name) == self._node}
             events = [event for channel, view in views.items() for event in view.events(channel)]
