@@ -96,9 +96,9 @@ unit: ## Run the tests that need no process, network or database (PYTEST_ARGS=â€
 	@$(BOOTSTRAP) python dev
 	$(BIN)/pytest tests/unit -n 2 $(PYTEST_ARGS)
 
-simulate: ## Simulate a failing network: SEEDS=2000 of them, or one with its trace (SEED=42)
+simulate: ## Simulate a failing network: SEEDS=2000 of them from FIRST=0 on, or one with its trace (SEED=42)
 	@$(BOOTSTRAP) python dev
-	$(BIN)/python -m tests.simulation.replay $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),2000))
+	$(BIN)/python -m tests.simulation.replay $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),2000) --first $(or $(FIRST),0))
 
 simulation: ## Test that 2,000 simulated runs keep the promises, and that injected faults are found
 	@$(BOOTSTRAP) python dev

@@ -1,293 +1,209 @@
-"""A cluster in one process and in simulated time: nodes' real mesh code, a network and a registry that fail by a seed.
+"""A cluster with its clients and publishers in one process and in simulated time, and a model that watches it.
 
-Everything that happens is drawn from one random generator, so that a seed replays a run to the last message.
+Everything that happens is drawn from random generators with one seed, so that it replays a run to the last message.
 """
 
 from __future__ import annotations
 
-import heapq
-import itertools
-from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from random import Random
 from typing import Any
+from zlib import crc32
 
-import msgspec
+from tests.simulation.client import Client
+from tests.simulation.clock import Clock
+from tests.simulation.model import Model
+from tests.simulation.network import Network
+from tests.simulation.node import Disk, Node, Surroundings
+from tests.simulation.publisher import Publisher
+from tests.simulation.registry import Registry
+from tests.simulation.violation import Violation
+from wsmesh.contract import App, ChannelRule
+from wsnode.domain.directory import Directory
+from wsnode.domain.mesh import MeshLimits
 
-from wsnode.domain.effects import Deliver, Effect, Gap, PeerForgotten, PeerSnapshot, Request
-from wsnode.domain.inbox import Malformed
-from wsnode.domain.mesh import Member, Mesh, MeshLimits, SameNode, UnknownStream
-from wsnode.domain.messages import Event, StreamId, stream_id
-from wsnode.domain.wire import Goodbye, Hello, Pull, Push, Snapshot
+LONG, FEW, SHORT, ROOM = "long", "few", "short", "presence-room"
+"""Channels: one keeps all that a run publishes and counts subscribers, one keeps five messages, one keeps them for two
+seconds, and one tells who is there.
+"""
 
-TICK = 0.2
-TIMEOUT = 3.0
-LEASE = 5.0
-REGISTRY_DELAY = 0.3
+USERS = ("ann", "ben")
+"""Fewer than there may be clients: a user may be there several times."""
 
-
-class Violation(AssertionError):
-    """A promise was broken. The text says which, when and where."""
-
-
-@dataclass(eq=False)
-class Run:
-    """One run of one node: what a subscriber sees that is connected to it throughout."""
-
-    name: str
-    mesh: Mesh
-    started: float
-    alive: bool = True
-    paused_until: float = 0.0
-    clock_error: float = 0.0
-    """Seconds by which its time of day is wrong."""
-    seen: dict[StreamId, int] = field(default_factory=lambda: defaultdict(int))
-    delivered: set[tuple[StreamId, int]] = field(default_factory=set)
-    gaps: list[tuple[StreamId, int, int]] = field(default_factory=list)
-    forgotten: list[str] = field(default_factory=list)
-    met: list[str] = field(default_factory=list)
+APP = App(
+    id="a",
+    key="key",
+    secret="secret",
+    rules=[
+        ChannelRule(pattern=LONG, history_messages=10_000, history_seconds=300, subscription_count=True),
+        ChannelRule(pattern=FEW, history_messages=5),
+        ChannelRule(pattern=SHORT, history_seconds=2),
+    ],
+)
 
 
 class World:
-    """Nodes, network, registry and time."""
+    """`names` are the nodes that run at first; `brief`: logs are shorter than the run."""
 
-    def __init__(self, seed: int, names: str = "abcd", **limits: Any) -> None:
+    def __init__(self, seed: int, names: list[str], *, clients: int = 3, brief: bool = False, **limits: Any) -> None:
         self.random = Random(seed)
-        self.now = 1_000.0
+        self.clock = Clock()
+        self.brief = brief
         self.names = names
-        self.runs: dict[str, Run] = {}
-        self.ended: list[Run] = []
-        self.trace: list[str] = []
-        self.loss = self.duplication = 0.0
-        self.slowness = 0.01
-        """Longest way of a message in seconds."""
-        self.cut: set[tuple[str, str]] = set()
-        self.registry_up = True
-        self.off_registry: set[str] = set()
-        """Nodes that the registry does not hear."""
-        self.acknowledged: set[tuple[StreamId, int]] = set()
-        self.published: list[tuple[StreamId, int, float]] = []
-        self.requests = 0
-        self.bytes = 0
-        self._limits = MeshLimits(**({"log_seconds": 120.0, "in_flight": 2, "batch_bytes": 400} | limits))
-        self._leases: dict[str, float] = {}
-        self._events: list[tuple[float, int, Callable[[], None]]] = []
-        self._order = itertools.count()
+        log_seconds = 12.0 if brief else 300.0
+        self.model = Model(self.clock, log_seconds=log_seconds)
+        self.network = Network(self.clock, self.random)
+        self.registry = Registry(self.clock)
+        self.disks: dict[str, Disk] = {}
+        self.around = Surroundings(
+            clock=self.clock,
+            network=self.network,
+            registry=self.registry,
+            directory=Directory([APP]),
+            limits=MeshLimits(**({"log_seconds": log_seconds, "in_flight": 2, "batch_bytes": 600} | limits)),
+            history_bytes=1_000_000,
+            random=self.random,
+            model=self.model,
+        )
+        self.publisher = Publisher(self.clock, self.random, self.model, self.any_ready)
         for name in names:
             self.start(name)
-        self._after(0.0, self._registry_turn)
+        self.clients = [
+            Client(
+                f"client{number}",
+                self.random.choice(([LONG], [LONG, ROOM], [FEW, SHORT], [FEW, ROOM], [LONG, FEW, SHORT, ROOM])),
+                self.random.choice(USERS),
+                app=APP,
+                clock=self.clock,
+                random=self.random,
+                model=self.model,
+                choose=self.any_ready,
+            )
+            for number in range(clients)
+        ]
+        for client in self.clients:
+            client.connect()
+        self._registry_ages()
 
-    # --- what happens to nodes
+    # --- nodes
 
-    def start(self, name: str) -> None:
+    @property
+    def nodes(self) -> dict[str, Node]:
+        """The nodes that run, by name."""
+        return self.network.nodes
+
+    def any_ready(self) -> Node | None:
+        """A node that HAProxy would choose."""
+        ready = [node for node in self.nodes.values() if node.ready]
+        return self.random.choice(ready) if ready else None
+
+    def start(self, name: str, *, clock_error: float = 0.0, version: int = 1) -> None:
         """Start a node, with a new stream."""
-        mesh = Mesh(
-            node=name,
-            stream=stream_id(name, self.now),
-            location="here",
-            address=f"http://{name}",
-            limits=self._limits,
-            uniform=self.random.uniform,
-            snapshot=Snapshot,
-        )
-        run = self.runs[name] = Run(name, mesh, self.now)
-        self._leases[name] = self.now + LEASE
-        self.say(f"start {mesh.stream}")
-        self._after(self.random.uniform(0, TICK), lambda: self._tick(run))
+        disk = self.disks.setdefault(name, Disk())
+        node = self.nodes[name] = Node(name, self.around, disk, clock_error=clock_error, version=version)
+        self.model.starts(node)
+        self.say(f"start {node.stream} version {version}")
 
     def kill(self, name: str) -> None:
         """End a node without a word."""
-        run = self.runs.pop(name)
-        run.alive = False
-        self.ended.append(run)
-        self.say(f"kill {run.mesh.stream}")
+        self.say(f"kill {self.nodes[name].stream}")
+        self.nodes[name].end()
 
     def pause(self, name: str, seconds: float) -> None:
         """Freeze a node: it does nothing and answers nothing, and then goes on as if nothing had been."""
-        self.runs[name].paused_until = self.now + seconds
-        self.say(f"pause {name} {seconds:.1f}")
+        self.nodes[name].paused_until = self.clock.now + seconds
+        self.say(f"pause {name} for {seconds}")
 
-    def publish(self, name: str) -> None:
-        """Publish at a node."""
-        run = self.runs[name]
-        if run.paused_until > self.now:
-            return
-        at = int((self.now + run.clock_error) * 1000)
-        message = run.mesh.append(Event(app="a", channels=["c"], name="n", data="x" * 40), self.now, at)
-        self.published.append((run.mesh.stream, message.seq, self.now))
-        self._act(run, [Deliver(run.mesh.stream, [message])])
+    def drain(self, name: str) -> None:
+        """Let a node leave in order."""
+        self.say(f"drain {name}")
+        node = self.nodes[name]
+        node.when_awake(node.drain)
+
+    def stopped_clock(self) -> float:
+        """The error of a clock that says the same at every start, as on machines that keep no time."""
+        return -self.clock.now
+
+    def innovate(self, name: str) -> None:
+        """A node of the next version says something that this one does not know."""
+        node = self.nodes[name]
+        node.when_awake(node.innovate)
+
+    # --- all
 
     def say(self, line: str) -> None:
         """Add to the trace."""
-        self.trace.append(f"{self.now - 1000:8.3f} {line}")
+        self.model.say(line)
 
-    # --- time
+    def run(self, seconds: float) -> None:
+        """Let time pass."""
+        self.clock.run_until(self.clock.now + seconds)
 
-    def run_until(self, end: float) -> None:
-        """Let all happen that is due before `end`."""
-        while self._events and self._events[0][0] <= end:
-            self.now, _, event = heapq.heappop(self._events)
-            event()
-        self.now = end
+    def heal(self) -> None:
+        """End all faults, start some of what does not run, and let those who do not stay away come back."""
+        self.network.heal()
+        self.registry.heal()
+        self.publisher.loss = 0.0
+        while any(node.draining or node.paused_until > self.clock.now for node in self.nodes.values()):
+            self.run(0.5)
+        for name in self.names:
+            if name not in self.nodes and (len(self.nodes) < 2 or self.random.random() < 0.5):
+                self.start(name)
+        for client in self.clients:
+            client.rate = 0.0
+            client.cut(0.0)
+        self.say(f"heal: {sorted(self.nodes)} run, {[client.name for client in self.clients if client.away]} are away")
 
-    def _after(self, seconds: float, event: Callable[[], None]) -> None:
-        heapq.heappush(self._events, (self.now + seconds, next(self._order), event))
+    def fingerprint(self) -> int:
+        """Tells two runs apart that differ in anything."""
+        figures = (self.network.requests, self.network.bytes, self.model.delivered_to_clients, self.model.said)
+        return crc32(repr((self.model.trace, figures)).encode())
 
-    def _when_awake(self, run: Run, event: Callable[[], None]) -> None:
-        """Do it now, or when the node's pause is over, unless it has ended."""
-        if run.paused_until > self.now:
-            self._after(run.paused_until - self.now, lambda: self._when_awake(run, event))
-        elif run.alive:
-            event()
-
-    def _tick(self, run: Run) -> None:
-        def turn() -> None:
-            self._act(run, run.mesh.tick(self.now))
-            self._after(TICK, lambda: self._tick(run))
-
-        self._when_awake(run, turn)
-
-    # --- the registry
-
-    def _registry_turn(self) -> None:
-        if self.registry_up:
-            for name, run in self.runs.items():
-                if run.paused_until <= self.now and name not in self.off_registry:
-                    self._leases[name] = self.now + LEASE
-            members = [Member(name, f"http://{name}") for name, until in self._leases.items() if until > self.now]
-        else:
-            self._leases = dict.fromkeys(self._leases, self.now + LEASE)  # an outage removes nobody
-            members = []
-        for name, run in self.runs.items():
-            hears = self.registry_up and name not in self.off_registry
-            run.mesh.registry_reachable = hears
-            if hears and run.paused_until <= self.now:
-                run.mesh.set_members(members, self.now)
-                self._pump(run)
-        self._after(REGISTRY_DELAY, self._registry_turn)
-
-    # --- the network
-
-    def _pump(self, run: Run) -> None:
-        for request in run.mesh.due(self.now):
-            self._send(run, request)
-
-    def _send(self, run: Run, request: Request) -> None:
-        self.requests += 1
-        raw = msgspec.msgpack.encode(request.body)
-        self.bytes += len(raw)
-        done = [False]
-
-        def settle(outcome: Callable[[], list[Effect]]) -> None:
-            def once() -> None:
-                if not done[0]:
-                    done[0] = True
-                    self._act(run, outcome())
-
-            self._when_awake(run, once)
-
-        self._after(TIMEOUT, lambda: settle(lambda: run.mesh.failed(request, "timeout", self.now)))
-        for _ in range(2 if self.random.random() < self.duplication else 1):
-            if not self._lost(run.name, request.node):
-                self._after(self._delay(), lambda: self._arrive(run, request, raw, settle))
-
-    def _arrive(
-        self, sender: Run, request: Request, raw: bytes, settle: Callable[[Callable[[], list[Effect]]], None]
-    ) -> None:
-        target = self.runs.get(request.node)
-        if target is None:
-            settle(lambda: sender.mesh.failed(request, "refused", self.now))
-            return
-
-        def receive() -> None:
-            body: Any = msgspec.msgpack.decode(raw, type=type(request.body))
-            try:
-                answer = self._handle(target, body)
-            except UnknownStream:
-                greet = isinstance(body, Push)
-                outcome = lambda: sender.mesh.failed(request, "unknown stream", self.now, greet=greet)  # noqa: E731
-            except (Malformed, SameNode) as problem:
-                raise Violation(f"{target.name} refused what {sender.name} sent: {problem}") from None
-            else:
-                outcome = lambda: sender.mesh.answered(request, answer, self.now)  # noqa: E731
-            if not self._lost(request.node, sender.name):
-                self._after(self._delay(), lambda: settle(outcome))
-
-        self._when_awake(target, receive)
-
-    def _handle(self, target: Run, body: Hello | Push | Pull | Goodbye) -> Any:
-        if isinstance(body, Pull):
-            return target.mesh.receive_pull(body)
-        if isinstance(body, Goodbye):
-            self._act(target, target.mesh.receive_goodbye(body))
-            return None
-        if isinstance(body, Hello):
-            welcome, effects = target.mesh.receive_hello(body, self.now)
-            self._act(target, effects)
-            return welcome
-        answer, effects = target.mesh.receive_push(body, self.now)
-        self._act(target, effects)
-        return answer
-
-    def _lost(self, sender: str, receiver: str) -> bool:
-        return (sender, receiver) in self.cut or self.random.random() < self.loss
-
-    def _delay(self) -> float:
-        return self.random.uniform(0.0005, self.slowness)
-
-    # --- what nodes decide, and the promises
-
-    def _act(self, run: Run, effects: list[Effect]) -> None:
-        for effect in effects:
-            match effect:
-                case Deliver(stream, messages):
-                    for message in messages:
-                        self._delivered(run, stream, message.seq)
-                case Gap(stream, first, last):
-                    if first != run.seen[stream] + 1:
-                        raise Violation(f"{run.name}: gap {first}-{last} of {stream} after {run.seen[stream]}")
-                    run.gaps.append((stream, first, last))
-                    run.seen[stream] = last
-                case PeerForgotten(node):
-                    run.forgotten.append(node)
-                case PeerSnapshot(node):
-                    run.met.append(node)
-        own = run.mesh.stream
-        known = max((seq for stream, seq in self.acknowledged if stream == own), default=0) if effects else 0
-        for seq in range(known + 1, run.mesh.log.last + 1):
-            if not run.mesh.holders(own, seq):
-                break
-            self.acknowledged.add((own, seq))
-        self._pump(run)
-
-    def _delivered(self, run: Run, stream: StreamId, seq: int) -> None:
-        if (stream, seq) in run.delivered:
-            raise Violation(f"{run.name} delivered {stream}:{seq} twice")
-        seen = run.seen[stream]
-        if seen and seq != seen + 1:
-            raise Violation(f"{run.name} delivered {stream}:{seq} after {seen}")
-        run.seen[stream] = seq
-        run.delivered.add((stream, seq))
-
-    def check_end(self) -> None:
-        """After everything has healed: what was acknowledged and is still held somewhere was delivered everywhere."""
-        held = {key for run in self.runs.values() for key in run.delivered}
-        for stream, seq, at in self.published:
-            key = (stream, seq)
-            if key not in self.acknowledged or key not in held:
-                continue
-            for run in self.runs.values():
-                if run.started <= at and key not in run.delivered:
-                    raise Violation(f"{run.name} never delivered {stream}:{seq}, which was acknowledged")
-        positions = {
-            tuple(sorted((stream, seq) for stream, seq in run.mesh.position().items() if seq))
-            for run in self.runs.values()
-        }
-        if len(positions) > 1:
+    def check_quiet(self) -> None:
+        """After everything has healed and come to rest: all see the same, and nothing that was promised is missing."""
+        nodes = list(self.nodes.values())
+        positions = {tuple(sorted((s, n) for s, n in node.mesh.position().items() if n)) for node in nodes}
+        if len(positions) > 1 and not self.brief:
             raise Violation(f"positions differ after all has healed: {positions}")
-        for run in self.runs.values():
-            if run.gaps:
-                raise Violation(f"{run.name} counted gaps {run.gaps} though the logs are long enough")
-            if sorted(run.mesh.up()) != sorted(name for name in self.runs if name != run.name):
-                raise Violation(f"{run.name} sees only {run.mesh.up()} up")
+        for node in nodes:
+            if sorted(node.mesh.up()) != sorted(name for name in self.nodes if name != node.name):
+                raise Violation(f"{node.name} sees only {node.mesh.up()} up")
+            if not node.ready:
+                raise Violation(f"{node.name} is not ready: {node.reasons()}")
+        if self.model.gaps and not self.brief:
+            raise Violation(f"{self.model.gaps} gaps were counted though the logs are long enough")
+        clients = [client for client in self.clients if not client.away]
+        pairs = [(client.name, channel) for client in clients for channel in sorted(client.subscribed)]
+        if len(pairs) != sum(len(client.channels) for client in clients):
+            raise Violation(f"only {pairs} are subscribed after all has healed")
+        self.model.check_delivered(nodes, pairs)
+        counting = [client.name for client in clients if LONG in client.channels]
+        for name in counting:
+            self.model.check_count(name, LONG, len(counting))
+        room = [client for client in clients if ROOM in client.channels]
+        present = {client.user for client in room}
+        for client in room:
+            self.model.check_members(client.name, present)
+        for node in nodes:
+            if (known := set(node.hub.members(APP.id, ROOM))) != present:
+                raise Violation(f"{node.stream} believes that {sorted(known)} are present, {sorted(present)} are")
+
+    def check_resume(self) -> None:
+        """When nothing is missing, a client that goes to another node is told so."""
+        known = set.intersection(*(set(node.mesh.position()) for node in self.nodes.values()))
+        whole = [
+            client.name
+            for client in self.clients
+            # A stream that died with all who had it leaves it open what was in it.
+            if known.issuperset(client.positions.get(LONG, {}))
+        ]
+        before = self.model.losses.copy()
+        for client in self.clients:
+            client.cut(node_notices=1.0)
+        self.run(2.5)
+        for name in whole:
+            if self.model.losses[name, LONG] > before[name, LONG] and not self.brief:
+                raise Violation(f"{name} was told that something is missing, and nothing is")
+
+    def _registry_ages(self) -> None:
+        self.registry.pass_time()
+        self.clock.after(1.0, self._registry_ages)

@@ -131,7 +131,7 @@ class Hub:
 
     def remove(self, session: Session, now: float) -> None:
         """Forget a session and its subscriptions."""
-        for channel in list(session.channels):
+        for channel in sorted(session.channels):
             self.unsubscribe(session, channel, now)
         self._resuming.remove(session)
         self._sessions.remove(session)

@@ -107,7 +107,7 @@ class Mesh:
 
     def position(self) -> dict[StreamId, int]:
         """The last number of every stream that has arrived without a break, the own one included."""
-        return {stream: inbox.have for stream, inbox in self.streams.inboxes.items()} | {self.stream: self.log.last}
+        return {stream: inbox.log.last for stream, inbox in self.streams.inboxes.items()} | {self.stream: self.log.last}
 
     def delivered(self) -> dict[StreamId, int]:
         """The position, and what had arrived of streams that ended a while ago and are not asked for any more."""
@@ -120,7 +120,8 @@ class Mesh:
 
     def _holes(self) -> dict[StreamId, int]:
         """The floors that are not 0: a position alone would say that all up to it is here."""
-        return {stream: floor for stream, floor in self.floors().items() if floor}
+        logs = self.streams.inboxes.items()
+        return {stream: missing for stream, inbox in logs if (missing := inbox.log.missing)}
 
     def log_bytes(self) -> int:
         """Bytes in all logs."""
@@ -185,7 +186,12 @@ class Mesh:
 
     def due(self, now: float) -> list[Request]:
         """The requests to send now; each must end in `answered` or `failed`."""
-        requests = [request for peer in self.peers.values() for request in self._due_to(peer, now)]
+        requests: list[Request] = []
+        last, silent = self.log.last, now - self._limits.heartbeat
+        for peer in self.peers.values():
+            # Asked after whatever happens, and mostly nothing is due: this must be quick however many peers there are.
+            if peer.sent < last or not peer.greeted or (peer.last_sent <= silent and not peer.in_flight):
+                requests += self._due_to(peer, now)
         if not self.streams.lacking:
             return requests
         up = {peer.node: peer for peer in self.peers.values() if peer.state == "up"}
@@ -207,7 +213,7 @@ class Mesh:
             yield self._send(peer, push, now)
             if peer.failures:  # one probe at a time until it answers again
                 return
-        if not peer.in_flight and now - peer.last_sent >= self._limits.heartbeat:
+        if not peer.in_flight and peer.last_sent <= now - self._limits.heartbeat:
             yield self._send(peer, self._push(peer.sent, []), now)
 
     def farewell(self) -> list[Request]:

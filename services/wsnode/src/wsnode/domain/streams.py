@@ -59,14 +59,18 @@ class Streams:
 
     def hear(self, node: str, position: Mapping[StreamId, int], now: float) -> None:
         """A peer said what it has."""
+        inboxes = self.inboxes
         for stream, seq in position.items():
-            inbox = self.inboxes.get(stream)
-            if inbox is None:
+            inbox = inboxes.get(stream)
+            if inbox is not None:
+                if seq <= inbox.log.last and not inbox.claims:
+                    continue
+            else:
                 # One without messages counts too: clients' positions name it, and expect every node to know it.
                 if stream == self._own or seq <= self._retired.get(stream, (-1, 0))[0]:
                     continue
                 inbox = self._open(stream, now)
-            if seq > inbox.have or node in inbox.claims:
+            if seq > inbox.log.last or node in inbox.claims:
                 inbox.claim(node, seq, now)
                 if inbox.claims:
                     self.lacking.add(stream)
