@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 from aiohttp import web
 from playwright.async_api import Browser, Page
 
@@ -33,6 +34,21 @@ window.connections = [];
 window.recovered = [];
 pusher.connection.bind("connected", () => connections.push(pusher.connection.socket_id));
 resume.on("subscribed", (told) => recovered.push(told.recovered));
+</script>"""
+
+EVENT_SOURCE = """<!doctype html><script>
+window.heard = [];
+window.connections = [];
+window.recovered = [];
+const keys = new Set();
+const events = new EventSource("/apps/%(key)s/events?channels=numbers");
+events.onmessage = (message) => {
+  const { event, data, id, key } = JSON.parse(message.data);
+  if (event === "pusher:connection_established") connections.push(JSON.parse(data).socket_id);
+  else if (event === "pusher_internal:subscription_succeeded") recovered.push(JSON.parse(data).recovered || null);
+  else if (event === "number" && !keys.has(key)) heard.push([Number(data), id]);
+  keys.add(key);
+};
 </script>"""
 
 
@@ -75,11 +91,12 @@ async def heard(page: Page) -> list[Heard]:
     return [(int(number), str(event_id)) for number, event_id in await page.evaluate("heard")]
 
 
-async def test_pusher_js_resumes_without_the_page_noticing(tmp_path: Path, browser: Browser) -> None:
-    """Two killed nodes cost the page nothing: every message once and in order, and only its own callback ran."""
+@pytest.mark.parametrize("html", [PUSHER, EVENT_SOURCE], ids=["pusher-js", "EventSource"])
+async def test_a_page_resumes_without_noticing(tmp_path: Path, browser: Browser, html: str) -> None:
+    """Two killed nodes cost a page nothing: every message once and in order, and only its own callback ran."""
     async with running_cluster(tmp_path / "cluster") as cluster:
         await set_rule(cluster, "numbers", history_messages=10_000)
-        async with opened(browser, cluster, PUSHER) as page:
+        async with opened(browser, cluster, html) as page:
             await page.wait_for_function("recovered.length === 1", timeout=SECONDS * 1000)
             async with flowing(cluster, "numbers", pause=0.02) as flow:
                 for kills in (1, 2):

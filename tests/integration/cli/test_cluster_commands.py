@@ -61,10 +61,24 @@ def test_what_is_published_is_heard(here: Command) -> None:
     assert [event[3] for event in events if event[0] == "news"] == ids
 
 
+def test_listening_goes_on_from_a_position(here: Command) -> None:
+    """What was published since a position is printed by another `listen` later, which says that nothing is missing."""
+    heard = Listening(here, "news", "--count", "1")
+    here("publish", "news", "tick", "1")
+    (first,) = heard.lines()
+    here("publish", "news", "tick", "{n}", "--count", "2", "--interval", "0")
+    found = here("listen", "news", "--count", "2", "--timeout", "30", "--json", "--from", f"news:{first['position']}")
+    assert [json.loads(line)["data"] for line in found.out.splitlines()] == ["1", "2"]
+    connected, subscribed, last = found.err.splitlines()
+    assert connected.startswith("connected as ")
+    assert subscribed == "subscribed to news, and nothing is missing"
+    assert last == f"to go on from here: --from news:{json.loads(found.out.splitlines()[-1])['position']}"
+
+
 def test_the_public_key_is_asked_of_the_registry(here: Command) -> None:
     """Who has the registry's key and the app's secret need not know the public key."""
     assert here("publish", "news", "x", "y", WSMESH_APP_KEY="").code == 0
-    assert here("listen", "news", "--timeout", "1", WSMESH_APP_KEY="").err.startswith("connected as ")
+    assert here("listen", "news", "--timeout", "4", WSMESH_APP_KEY="").err.startswith("connected as ")
 
 
 def test_numbered_messages(here: Command) -> None:

@@ -117,11 +117,11 @@ async def test_it_goes_on_from_a_position(tmp_path: Path) -> None:
 async def test_too_few_events_in_time(tmp_path: Path) -> None:
     """With --count, a timeout is exit code 1; without, it is the end that was asked for."""
     async with pusher_server(stay) as server:
-        async with listening(tmp_path, server.url, "news", "--count", "2", "--timeout", "1") as process:
+        async with listening(tmp_path, server.url, "news", "--count", "2", "--timeout", "4") as process:
             code, out, err = await finished(process)
         assert (code, out) == (1, "")
-        assert err.endswith("wsmesh: 0 of 2 events came in 1 seconds\n")
-        async with listening(tmp_path, server.url, "news", "--timeout", "1") as process:
+        assert err.endswith("wsmesh: 0 of 2 events came in 4 seconds\n")
+        async with listening(tmp_path, server.url, "news", "--timeout", "4") as process:
             assert (await finished(process))[0] == 0
 
 
