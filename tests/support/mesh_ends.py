@@ -48,7 +48,7 @@ class End:
 
     async def until_delivered(self, number: int) -> None:
         """Wait until so many messages of others have been delivered."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while len(self.delivered) < number:
                 self._changed.clear()
                 await self._changed.wait()

@@ -19,17 +19,22 @@ from wsmesh_demo.cluster import Cluster
 from wsnode.domain.webhook_tellers import Tellers
 
 SECONDS = 30.0
-SETTINGS = {"WEBHOOK_DELAY": "1", "PEER_DOWN": "1"}
+PATIENT = {"PUSH_TIMEOUT": "20", "WEBHOOK_TIMEOUT": "20"}
+"""A busy machine is no failure."""
 Event = dict[str, Any]
 
 
 @asynccontextmanager
-async def running(tmp_path: Path, nodes: int = 3) -> AsyncIterator[tuple[Cluster, Receiver]]:
+async def running(
+    tmp_path: Path, nodes: int = 3, delay: float = 1, lease: float = 10
+) -> AsyncIterator[tuple[Cluster, Receiver]]:
     """A cluster and a receiver, not yet known to each other."""
-    async with receiving() as receiver:
-        plan = {"node_settings": SETTINGS, "registry_settings": {"LEASE_SECONDS": "3"}}
-        async with running_cluster(tmp_path / "cluster", nodes=nodes, **plan) as cluster:
-            yield cluster, receiver
+    plan = {
+        "node_settings": {"WEBHOOK_DELAY": f"{delay:g}"} | PATIENT,
+        "registry_settings": {"LEASE_SECONDS": f"{lease:g}"},
+    }
+    async with receiving() as receiver, running_cluster(tmp_path / "cluster", nodes=nodes, **plan) as cluster:
+        yield cluster, receiver
 
 
 async def hook(cluster: Cluster, receiver: Receiver, name: str, **more: Any) -> None:
@@ -164,7 +169,7 @@ async def test_members_are_told_once(tmp_path: Path) -> None:
 
 async def test_a_reconnect_is_not_told(tmp_path: Path) -> None:
     """A client that comes back at another node within WEBHOOK_DELAY leaves the channel occupied."""
-    async with running(tmp_path) as (cluster, receiver):
+    async with running(tmp_path, delay=6) as (cluster, receiver):
         await hook(cluster, receiver, "all")
         client = await subscribed(cluster, 1, "room")
         await told(cluster, receiver, "/all", occupied("room"))
@@ -182,7 +187,7 @@ async def test_a_reconnect_is_not_told(tmp_path: Path) -> None:
 
 async def test_the_telling_node_is_killed(tmp_path: Path) -> None:
     """What it had told is not told again; what it could not tell, and what came after, the next one tells."""
-    async with running(tmp_path) as (cluster, receiver):
+    async with running(tmp_path, lease=5) as (cluster, receiver):
         await hook(cluster, receiver, "all")
         tellers = Tellers([node.id for node in cluster.nodes])
         teller = int((tellers.of(cluster.app.id, "room") or "")[1:])

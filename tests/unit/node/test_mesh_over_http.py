@@ -29,7 +29,7 @@ async def met(*ends: End) -> None:
 
 async def test_messages_cross_and_are_acknowledged() -> None:
     """A publish is answered with the event id and the nodes that hold it, and reaches the others in order."""
-    async with mesh_end("a") as a, mesh_end("b") as b, mesh_end("c") as c:
+    async with mesh_end("a", ack_timeout=30) as a, mesh_end("b") as b, mesh_end("c") as c:
         await met(a, b, c)
         first = await a.service.publish(event("1"), "all")
         assert first.id == f"{a.service.mesh.stream}:1"
