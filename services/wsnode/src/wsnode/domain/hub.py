@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from wsmesh.channels import kind_of
 from wsmesh.contract import App
-from wsnode.domain.channel import Channel
-from wsnode.domain.counts import Counts, Key
+from wsnode.domain.clientele import Clientele
+from wsnode.domain.counts import Key
 from wsnode.domain.deliveries import Delivery, Effects, Joined, Listening
 from wsnode.domain.directory import Directory
 from wsnode.domain.events import Events
-from wsnode.domain.frames import member_added, member_removed, present, succeeded, system_event
+from wsnode.domain.frames import present, succeeded
 from wsnode.domain.history import Entry, History
 from wsnode.domain.keys import Keys
 from wsnode.domain.last_events import Last
@@ -22,18 +22,13 @@ from wsnode.domain.messages import (
     Join,
     Leave,
     Message,
-    Notice,
-    Payload,
     StreamId,
-    SubscriptionCount,
     Terminate,
     Unknown,
     WebhookPayload,
     node_of,
 )
-from wsnode.domain.presence import Change, Presence
 from wsnode.domain.resuming import Resuming
-from wsnode.domain.runs import Runs
 from wsnode.domain.sessions import Sessions
 from wsnode.domain.subscriptions import Subscriptions
 from wsnode.domain.transitions import Transition
@@ -47,10 +42,6 @@ __all__ = ["Delivery", "Effects", "Hub", "Joined", "Listening"]
 
 class Hub:
     """Puts its parts together: sessions, subscriptions, events, resuming, and what all nodes' clients amount to.
-
-    The last is what nodes tell each other in notices on their streams and in snapshots: counts, and who is present. A
-    change at this node too counts from when its notice comes back on the own stream, so that a `snapshot` is exactly
-    what the own stream said up to its last message.
 
     `stream` is that of this run of this node. `position` is how far each stream has been delivered here, and `floors`
     up to where each may be incomplete here. `time_of_day` is in seconds since the epoch, `now` in steady seconds.
@@ -80,12 +71,12 @@ class Hub:
         self._subscriptions = Subscriptions()
         self._events = Events(history)
         self._resuming = Resuming(history, self._subscriptions, position, floors)
-        self._runs = Runs(stream)
-        self._presence = Presence()
+        self._clientele = Clientele(stream, self._subscriptions, lambda: self.directory, observe)
+        self._presence = self._clientele.presence
         self._node = node_of(stream)
-        self.announcements: list[Payload] = []
+        self.counts = self._clientele.counts
+        self.announcements = self._clientele.announcements
         """What is to be published on the own stream; whoever publishes takes it away."""
-        self.counts = Counts(self._node, self._subscriptions.announced, self.announcements, self._occupied)
 
     # --- figures
 
@@ -172,7 +163,7 @@ class Hub:
         key = app.id, name
         start = None if position is None else self._resuming.start(session, position)
         channel = self._subscriptions.join(session, app, name, self.directory)
-        self._changed(channel, key, now)
+        self._clientele.changed(channel, key, now)
         data: dict[str, Any] = {}
         if member is not None and channel.members is not None:
             if channel.members.add(session, member.user):
@@ -197,7 +188,7 @@ class Hub:
         for name in names:
             key = app.id, name
             channel = self._subscriptions.join(session, app, name, self.directory)
-            self._changed(channel, key, now)
+            self._clientele.changed(channel, key, now)
             entries = self._resuming.missed(session, key, channel, start, now)
             answers.append(succeeded(name, {"recovered": entries is not None}))
             if entries is None and channel.cached:
@@ -217,7 +208,7 @@ class Hub:
     def unsubscribe(self, session: Session, name: str, now: float) -> None:
         """End a subscription that there is."""
         channel = self._subscriptions.leave(session, name)
-        self._changed(channel, (session.app_id, name), now)
+        self._clientele.changed(channel, (session.app_id, name), now)
         gone = channel.members.remove(session) if channel.members is not None else None
         if gone is not None:
             self.announcements.append(Leave(session.app_id, name, gone))
@@ -256,7 +247,7 @@ class Hub:
 
     def channels(self, app: str) -> set[str]:
         """The app's channels that have members, or subscribers as far as they are announced, in the whole cluster."""
-        return {*self.counts.channels(app), *self._presence.channels(app)}
+        return self._clientele.channels(app)
 
     def last_event(self, app: str, channel: str) -> Last | None:
         """The last event of a cache channel."""
@@ -275,15 +266,12 @@ class Hub:
             return Effects(closes=self._sessions.terminated(payload.app, payload.user, age, now))
         if isinstance(payload, Unknown | WebhookPayload):
             return Effects()
-        if not self._runs.counts(stream, message.seq, payload, now):
-            return Effects()
-        return self._notice(node_of(stream), payload, now)
+        return Effects(self._clientele.take(stream, message.seq, payload, now))
 
     def forget_node(self, node: str, now: float) -> Effects:
         """A node is gone, and its subscribers and connections with it."""
         self._sessions.forget_node(node)
-        self._runs.forget(node)
-        return self._replaced(node, Snapshot(), now)
+        return Effects(self._clientele.forget(node, now))
 
     def replace_node(self, node: str, stream: StreamId, seq: int, snapshot: Snapshot, now: float) -> Effects:
         """A node said what all its clients amount to after message `seq` of its present stream.
@@ -291,8 +279,7 @@ class Hub:
         Of that node only later notices of that stream count from then on; those that are here already are not lost.
         """
         self._sessions.set_remote(node, snapshot.connections)
-        followed = self._runs.snapshot(node, stream, seq, snapshot)
-        return Effects() if followed is None else self._replaced(node, followed, now)
+        return Effects(self._clientele.replace(node, stream, seq, snapshot, now))
 
     def snapshot(self) -> Snapshot:
         """What this node's clients amount to, for a peer that has not followed the own stream from its start."""
@@ -302,9 +289,7 @@ class Hub:
 
     def tick(self, now: float) -> Effects:
         """Tell the subscription counts that waited, and clients their positions. Call it about every second."""
-        self._runs.tick(now)
-        deliveries = [*self._tell(self.counts.tick(now)), *self._resuming.tell(now)]
-        return Effects(deliveries)
+        return Effects([*self._clientele.tick(now), *self._resuming.tell(now)])
 
     def sweep(self, now: float) -> bool:
         """Forget some of what is too old; whether there is more to do at once. Call it about every second."""
@@ -326,46 +311,3 @@ class Hub:
         if self._events.last(*key) is None:
             self._observe(Transition("cache_miss", *key))
         return self._events.cached(*key, position)
-
-    def _changed(self, channel: Channel, key: Key, now: float) -> None:
-        if channel.counted or channel.watched:
-            self.counts.changed(key, now)
-
-    def _occupied(self, key: Key, occupied: bool) -> None:
-        self._observe(Transition("channel_occupied" if occupied else "channel_vacated", *key))
-
-    def _notice(self, node: str, notice: Notice, now: float) -> Effects:
-        if isinstance(notice, SubscriptionCount):
-            return Effects(self._tell([self.counts.learn(node, notice, now)]))
-        if isinstance(notice, Join):
-            return Effects(self._tell_members(self._presence.join(node, notice)))
-        return Effects(self._tell_members(self._presence.leave(node, notice)))
-
-    def _replaced(self, node: str, snapshot: Snapshot, now: float) -> Effects:
-        members = self._tell_members(self._presence.replace(node, snapshot.present))
-        return Effects([*members, *self._tell(self.counts.replace(node, snapshot.counts, now))])
-
-    def _tell_members(self, changes: Iterable[Change]) -> list[Delivery]:
-        deliveries = []
-        for key, user, info in changes:
-            self._observe(Transition("member_removed" if info is None else "member_added", *key, user=user))
-            channel = self._subscriptions.find(key)
-            if channel is not None and channel.members is not None:
-                # A user is not told of itself: its own subscribers know from the answer that they are there.
-                others = channel.sessions - channel.members.of(user)
-                frame = member_removed(key[1], user) if info is None else member_added(key[1], user, info)
-                deliveries.append(Delivery(frame, others))
-        return deliveries
-
-    def _tell(self, keys: Iterable[Key | None]) -> list[Delivery]:
-        deliveries = []
-        for key in keys:
-            app = self.directory.by_id(key[0]) if key is not None else None
-            if key is None or app is None or not self.directory.rule_for(app, key[1]).subscription_count:
-                continue
-            number, channel = self.counts.total(key), self._subscriptions.find(key)
-            self._observe(Transition("subscription_count", *key, number=number))
-            if channel is not None:
-                frame = system_event("pusher_internal:subscription_count", {"subscription_count": number}, key[1])
-                deliveries.append(Delivery(frame, channel.sessions))
-        return deliveries
