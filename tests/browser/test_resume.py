@@ -41,14 +41,21 @@ window.heard = [];
 window.connections = [];
 window.recovered = [];
 const keys = new Set();
-const events = new EventSource("/apps/%(key)s/events?channels=numbers");
-events.onmessage = (message) => {
-  const { event, data, id, key } = JSON.parse(message.data);
-  if (event === "pusher:connection_established") connections.push(JSON.parse(data).socket_id);
-  else if (event === "pusher_internal:subscription_succeeded") recovered.push(JSON.parse(data).recovered || null);
-  else if (event === "number" && !keys.has(key)) heard.push([Number(data), id]);
-  keys.add(key);
-};
+let last = "";
+// A browser comes back by itself after a lost stream, but not after an error in place of one (docs/sse.md).
+function listen() {
+  const events = new EventSource(`/apps/%(key)s/events?channels=numbers${last && `&last_event_id=${last}`}`);
+  events.onmessage = (message) => {
+    const { event, data, id, key } = JSON.parse(message.data);
+    last = message.lastEventId;
+    if (event === "pusher:connection_established") connections.push(JSON.parse(data).socket_id);
+    else if (event === "pusher_internal:subscription_succeeded") recovered.push(JSON.parse(data).recovered || null);
+    else if (event === "number" && !keys.has(key)) heard.push([Number(data), id]);
+    keys.add(key);
+  };
+  events.onerror = () => events.readyState === EventSource.CLOSED && setTimeout(listen, 500);
+}
+listen();
 </script>"""
 
 
