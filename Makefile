@@ -69,7 +69,7 @@ lab-destroy: ## End the lab; nothing stays
 
 ##@ Work on it
 
-.PHONY: setup check format unit simulate simulation integration browser containers molecule test-hosts test docs clean
+.PHONY: setup check format unit simulate simulation integration browser containers molecule failover failover-page test-hosts test docs clean
 setup: ## Install all that development and tests need: .venv, and programs from the system's packages
 	@$(BOOTSTRAP) python dev
 	@$(BOOTSTRAP) system haproxy chromium postgresql node promtool
@@ -124,6 +124,15 @@ molecule: ## Run the Molecule scenarios on systemd hosts in containers (ROLES="s
 	@VENV=$(DEPLOY_VENV) $(BOOTSTRAP) python deploy
 	@$(BOOTSTRAP) system docker
 	tests/hosts/engine hold $(DEPLOY_VENV)/bin/python scripts/scenarios.py $(ROLES)
+
+failover: ## Break a cluster in containers under traffic, and account for every message (FAILOVER=quick); see docs/failover.md
+	@$(BOOTSTRAP) python dev
+	@$(BOOTSTRAP) system docker
+	tests/hosts/engine hold $(BIN)/pytest tests/failover $(PYTEST_ARGS)
+
+failover-page: ## Write docs/failover.md and its pictures from the last full report
+	@$(BOOTSTRAP) python dev
+	$(BIN)/python -m tests.failover.page
 
 test-hosts: ## Run what needs hosts: containers, molecule; Docker is started for it if none runs
 	@$(BOOTSTRAP) system docker

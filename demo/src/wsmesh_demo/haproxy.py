@@ -119,6 +119,7 @@ class Balancer:
             "haproxy_metrics_bind": f"{LOOPBACK}:{ports.stats_port}",
             "haproxy_maxconn": 4000,
             "haproxy_check_inter": "500ms",
+            "haproxy_check_timeout": "2s",  # the whole demo may share one busy core
             "haproxy_slowstart": "",
             "haproxy_pages": [{"name": "demo", "path": "/", "address": f"{LOOPBACK}:{ports.page_port}"}],
         }

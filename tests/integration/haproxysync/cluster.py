@@ -60,6 +60,8 @@ class Node:
     weight: int = 100
     port: int = field(default_factory=free_port)
     ready: bool = True
+    unready: int = 503
+    """What `/readyz` answers when it is not ready."""
     tls: ssl.SSLContext | None = None
     runner: web.AppRunner | None = None
 
@@ -90,7 +92,7 @@ class Node:
         }
 
     async def _readyz(self, _: web.Request) -> web.Response:
-        return web.Response(status=200 if self.ready else 503)
+        return web.Response(status=self.unready if not self.ready else 200)
 
     async def _other(self, request: web.Request) -> web.Response:
         return web.json_response({"node": self.id, "headers": dict(request.headers)})

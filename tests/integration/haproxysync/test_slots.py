@@ -74,6 +74,20 @@ async def test_drain_sends_cookies_elsewhere_and_keeps_sockets(cluster: Cluster)
     assert await socket.alive()
 
 
+async def test_checks_leave_sockets_to_a_node_that_has_clients(cluster: Cluster) -> None:
+    """Answering 404, a node gets no new client and keeps its WebSockets; answering 503, it loses them."""
+    node = cluster.nodes[0]
+    left, kept = await cluster.open("slot01"), await cluster.open("slot02")
+    node.ready, node.unready = False, 404
+    await cluster.await_server("nodes_own/slot01", "NOLB")
+    assert {await cluster.asked() for _ in range(4)} == {"n2"}
+    assert await left.alive()
+    node.unready = 503
+    await cluster.await_server("nodes_own/slot01", "DOWN")
+    assert not await left.alive()
+    assert await kept.alive()
+
+
 async def test_removed_node_loses_its_sockets_and_nobody_else(cluster: Cluster) -> None:
     """The slot of a node that is gone is emptied and its WebSockets are cut; those of the others stay."""
     lost, kept = await cluster.open("slot01"), await cluster.open("slot02")

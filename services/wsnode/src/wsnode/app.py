@@ -246,6 +246,7 @@ class NodeApp:
             node=self._settings.node_id,
             location=self._settings.location,
             reasons=self.reasons,
+            has_clients=lambda: self._clients.sessions > 0,
             registry=self._metrics,
         )
         app.config.REQUEST_MAX_SIZE = MAX_BODY_BYTES

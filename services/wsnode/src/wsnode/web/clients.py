@@ -34,6 +34,11 @@ CLOSE_SECONDS = 5
 DRAIN_STEP = 0.05
 """Seconds between two steps of a drain."""
 
+NOTICE_SECONDS = 1.5
+"""What the load balancer gets, at most, to notice that a node drains: one check of HAProxy, and a little."""
+NOTICE_SHARE = 0.25
+"""Part of a drain that this may take."""
+
 SWEEP_PAUSE = 0.02
 """Seconds between two goes at what is too old, when one was not enough."""
 
@@ -212,8 +217,16 @@ class Clients:
         *,
         turned_away: Close = close_codes.STOPPING,
     ) -> None:
-        """Let no more clients in; close those there are, in random order, spread over `over` seconds; see them gone."""
+        """Let no more clients in; close those there are, in random order, spread over `over` seconds; see them gone.
+
+        The load balancer hears of it first. Until it has, this node, with ever fewer clients, is the one that it gives
+        the closed ones back to: turned away, they would all come again a second later.
+        """
+        begun, notice = self.now(), min(NOTICE_SECONDS, over * NOTICE_SHARE)
+        while self.connections and self.now() - begun < notice:  # noqa: ASYNC110 - `now` may not be the loop's
+            await asyncio.sleep(DRAIN_STEP)
         self.draining, self._turned_away = True, turned_away
+        over -= notice
         waiting = list(self.connections)
         random.shuffle(waiting)
         start, number = self.now(), len(waiting)
