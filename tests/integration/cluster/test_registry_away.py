@@ -57,6 +57,7 @@ async def test_clients_come_and_a_node_restarts_without_the_registry(tmp_path: P
                 await until(lambda: [event["data"]["n"] for event in at_restarted.events] == [2])
             assert through_haproxy.closed is None
 
+        await cluster.all_up()  # HAProxy noticed the kill, and needs a moment to trust the node again
         before = await cluster.standing()
         done = await asyncio.to_thread(sync_once, cluster)
         assert done.returncode == 1
