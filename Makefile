@@ -69,7 +69,7 @@ lab-destroy: ## End the lab; nothing stays
 
 ##@ Work on it
 
-.PHONY: setup check format unit simulate simulation integration browser containers molecule failover failover-page test-hosts test docs clean
+.PHONY: setup check format unit simulate scale simulation integration browser containers molecule failover failover-page test-hosts test docs clean
 setup: ## Install all that development and tests need: .venv, and programs from the system's packages
 	@$(BOOTSTRAP) python dev
 	@$(BOOTSTRAP) system haproxy chromium postgresql node promtool
@@ -99,6 +99,10 @@ unit: ## Run the tests that need no process, network or database (PYTEST_ARGS=â€
 simulate: ## Simulate a failing network: SEEDS=2000 of them from FIRST=0 on, or one with its trace (SEED=42)
 	@$(BOOTSTRAP) python dev
 	$(BIN)/python -m tests.simulation.replay $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),2000) --first $(or $(FIRST),0))
+
+scale: ## Measure by simulation what 3 to 100 nodes cost, and write docs/scale.md
+	@$(BOOTSTRAP) python dev
+	$(BIN)/python -m tests.simulation.scale
 
 simulation: ## Test that 2,000 simulated runs keep the promises, and that injected faults are found
 	@$(BOOTSTRAP) python dev
