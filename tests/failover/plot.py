@@ -72,7 +72,7 @@ def plot(result: Result) -> str:
     place = float(LEFT)
     for name, text in (*legend, ("reconnects", "reconnects in a second, of all clients (full height)")):
         parts.append(_text(place, HEIGHT - 6, f"■ {text}", "start", COLOURS[name]))
-        place += 8 + 6.1 * len(text)
+        place += 24 + 6.1 * len(text)
     return "\n".join([*parts, "</svg>", ""])
 
 

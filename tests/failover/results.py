@@ -16,7 +16,9 @@ SHOWN = 20
 
 @dataclass(frozen=True)
 class Result:
-    """Of one scenario; seconds. Curves are per second, from the first message on."""
+    """Of one scenario; seconds. Curves are per second, from the first message on: two with a value for each bucket,
+    that of the reconnects with one for each second.
+    """
 
     name: str
     title: str
@@ -83,7 +85,6 @@ def evaluate(
     backs = sorted(loss["back"] for loss in losses if "back" in loss)
     delivered = merged(end["buckets"] for end in ends)
     last = max([*delivered, *published.buckets, int(marks[-1][0] / BUCKET)])
-    second = int(1 / BUCKET)
     return Result(
         name=scenario.name,
         title=scenario.title,
@@ -115,8 +116,7 @@ def evaluate(
         curve=curve(delivered, began, last),
         acknowledged_curve=curve(published.buckets, began, last),
         reconnect_curve=[
-            sum(began + at / second <= back < began + (at + 1) / second for back in backs)
-            for at in range(last - int(began / BUCKET) + 1)
+            sum(began + at <= back < began + at + 1 for back in backs) for at in range(int(last * BUCKET - began) + 1)
         ],
     )
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from tests.failover.account import Account
-from tests.failover.results import most_within, quantiles
+from tests.failover.plot import plot
+from tests.failover.publishers import Published
+from tests.failover.results import evaluate, most_within, quantiles
+from tests.failover.scenarios import SCENARIOS
 
 
 def take(account: Account, event_id: str, number: int, *, connection: int = 1, keyed: bool = True) -> bool:
@@ -67,3 +70,33 @@ def test_quantiles_are_values_that_were_seen() -> None:
     found = quantiles([float(number) for number in range(1, 101)])
     assert found == {"p50": 51.0, "p99": 100.0, "max": 100.0, "number": 100}
     assert quantiles([]) is None
+
+
+def test_reconnects_are_counted_in_seconds_from_the_first_message() -> None:
+    """A client that came back 1.5 seconds after the first message is in the second second, and recovered in 0.7."""
+    loss = {"lost": 101.0, "back": 101.5, "first": 101.7, "recovered": True, "code": 4200, "client": 0}
+    account = {
+        "name": 0,
+        "received": 2,
+        "repeats": 0,
+        "duplicates": [],
+        "disorder": [],
+        "silence": 0.7,
+        "losses": [loss],
+    }
+    end = {
+        "clients": [account],
+        "lost": [],
+        "unrecovered": [],
+        "errors": {},
+        "buckets": {"401": 1},
+        "latencies": {"9": 2},
+    }
+    marks = [(101.0, "fault"), (103.0, "all is well")]
+    result = evaluate(SCENARIOS[0], 1, 100.0, marks, ["seen"], Published({"c": {0: 2}}, total=2), [end])
+    assert result.reconnect_curve == [0, 1, 0, 0]
+    assert (result.lost, result.duplicated, result.disordered, result.reconnects) == (0, 0, 0, 1)
+    assert result.from_fault is not None
+    assert round(result.from_fault["p99"], 3) == 0.7
+    assert result.most_in_a_second == 1
+    assert "all is well" in plot(result)
