@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from tests.support.mesh_network import Network, event
-from wsnode.domain.effects import Gap
+from wsnode.domain.effects import Deliver, Effect, Gap
 from wsnode.domain.inbox import Malformed
 from wsnode.domain.log import encoded
 from wsnode.domain.mesh import SameNode, UnknownStream
@@ -539,3 +539,19 @@ def test_a_joining_node_does_not_wait_for_what_died_with_a_peer() -> None:
     assert not mesh.warm()
     mesh.receive_hello(Hello("a", "a~2", "here", "http://a", 0, {}, Snapshot()), net.now)
     assert mesh.warm()
+
+
+def test_a_hole_behind_the_first_message_that_came_is_a_gap() -> None:
+    """Of a stream that was not followed from its start, what is missing among the messages that arrived is counted."""
+    streams = Streams("own~1", max_seconds=60, patience=1, uniform=lambda low, _: low)
+    streams.meet("a~1", 9, now=0)
+
+    def push(oldest: int, *seqs: int) -> list[Effect]:
+        raws = [Raw(encoded(Message(seq, event("x")))) for seq in seqs]
+        return streams.pushed("a", Push("a~1", oldest, seqs[0] - 1, raws, {}, {}), now=0)
+
+    assert push(1, 5, 6) == []
+    gap, *delivered = push(8, 8)
+    assert gap == Gap("a~1", 5, 7)
+    assert [message.seq for each in delivered if isinstance(each, Deliver) for message in each.messages] == [5, 6, 8]
+    assert streams.gaps == 3

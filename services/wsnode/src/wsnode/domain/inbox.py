@@ -66,6 +66,10 @@ class Inbox:
         self._advanced(delivered, now, skipped=True)
         return delivered
 
+    def first_held(self, last: int) -> int:
+        """The first number that is held back, if that is not after `last`; else the one after `last`."""
+        return min((number for number in self._held if number <= last), default=last + 1)
+
     def claim(self, node: str, seq: int, now: float) -> None:
         """A node says that it has the stream up to `seq`."""
         if seq > self.have:

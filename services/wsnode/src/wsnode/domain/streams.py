@@ -166,8 +166,10 @@ class Streams:
         first, last = inbox.have + 1, min(inbox.unable.values()) - 1
         if last > inbox.met:
             self.broken[inbox.stream] = last
+        if inbox.fresh:
+            first = inbox.first_held(last)  # what came before the first message that arrived is no gap
         gap: list[Effect] = []
-        if not inbox.fresh:
+        if first <= last:
             self.gaps += last - first + 1
             gap.append(Gap(inbox.stream, first, last))
         return [*gap, *self._delivered(inbox, inbox.skip_to(last, now))]
