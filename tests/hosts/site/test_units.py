@@ -63,8 +63,12 @@ async def test_a_killed_node(site: Site, nodes: set[str]) -> None:
         return await figures() > before
 
     await eventually(noticed, True, 2 * 3 + 2)
+
+    async def restarted() -> int:
+        return int(await on(node, "systemctl", "show", "wsnode@1", "--property=NRestarts", "--value"))
+
+    await eventually(restarted, restarts + 1, 30)
     await all_serving(nodes, 60)
-    assert int(await on(node, "systemctl", "show", "wsnode@1", "--property=NRestarts", "--value")) == restarts + 1
 
 
 async def test_a_frozen_node(site: Site, nodes: set[str]) -> None:
