@@ -36,9 +36,9 @@ PATIENCE = 60.0
 HISTORY = {"history_messages": 5000, "history_seconds": 300}
 
 HAPROXY_START = """\
-[ -e /work/haproxy.cfg ] || haproxy-sync --once
+[ -e /balancer/haproxy.cfg ] || haproxy-sync --once
 haproxy-sync --watch &
-exec haproxy -db -f /work/haproxy.cfg
+exec haproxy -db -f /balancer/haproxy.cfg
 """
 
 
@@ -174,7 +174,7 @@ class Cluster:
             for key, value in env.items():
                 container.with_env(key, value)
             for source, target in volumes.items():
-                container.with_volume_mapping(source, target, "rw" if target == "/work" else "ro")
+                container.with_volume_mapping(source, target, "rw" if target == "/balancer" else "ro")
             endpoint = EndpointConfig(version, ipv4_address=self.addresses[name])
             labels, quiet = {OWNER: str(os.getpid())}, {"test": ["NONE"]}
             place = {"network": network, "networking_config": {network: endpoint}}
@@ -205,7 +205,7 @@ class Cluster:
         variables = {
             "haproxy_bind": "*:8080",
             "haproxy_socket": "/tmp/admin.sock",
-            "haproxy_draining_file": "/work/draining.lst",
+            "haproxy_draining_file": "/balancer/draining.lst",
             "haproxy_metrics_bind": "*:8405",
             "haproxy_maxconn": 4000,
         }
@@ -215,17 +215,23 @@ class Cluster:
             "WS_UPDATES_URL": self._via_links("registry"),
             "WS_UPDATES_KEY": self._keys["balancer"],
             "LOCATION": location,
-            "HAPROXY_BASE": "/work/base.cfg",
-            "HAPROXY_CONFIG": "/work/haproxy.cfg",
+            "HAPROXY_BASE": "/balancer/base.cfg",
+            "HAPROXY_CONFIG": "/balancer/haproxy.cfg",
             "HAPROXY_SOCKET": "/tmp/admin.sock",
-            "DRAINING_FILE": "/work/draining.lst",
-            "STATE_FILE": "/work/state.json",
+            "DRAINING_FILE": "/balancer/draining.lst",
+            "STATE_FILE": "/balancer/state.json",
             "LOCK_FILE": "/tmp/sync.lock",
             "PATH": "/opt/wsmesh/bin:/usr/sbin:/usr/bin:/bin",
         }
-        image, volumes = f"wsmesh-node:{self.tag}", {str(folder): "/work"}
+        image, volumes = f"wsmesh-node:{self.tag}", {str(folder): "/balancer"}
         await self._start(
-            f"haproxy-{location}", location, image, environment, volumes, user="root", entrypoint=["sh", "/work/start"]
+            f"haproxy-{location}",
+            location,
+            image,
+            environment,
+            volumes,
+            user="root",
+            entrypoint=["sh", "/balancer/start"],
         )
         other = "west" if location == "east" else "east"
         container, seat = self.containers[f"haproxy-{location}"], self._seats[other]
