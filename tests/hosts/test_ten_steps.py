@@ -37,15 +37,12 @@ def steps() -> list[str]:
 
 
 def copy_of_the_project(to: Path) -> Path:
-    """What a clone of the work tree would hold; Ansible is lent to it, since its installation takes long."""
+    """What a clone of the work tree would hold."""
     listed = subprocess.check_output(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT)
     for name in listed.decode().split("\0"):
         if name and (ROOT / name).exists():
             (to / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, to / name)
-    ansible = ROOT / os.environ.get("DEPLOY_VENV", ".venv-deploy")
-    if ansible.exists():
-        (to / ".venv-deploy").symlink_to(ansible.resolve())
     return to
 
 
