@@ -153,7 +153,7 @@ async def test_a_stream_finds_no_node(empty: Cluster) -> None:
 
 
 async def test_a_node_that_dies_before_it_answers(empty: Cluster) -> None:
-    """A stream is opened at another node instead; a publish is not tried again, since it may have been taken."""
+    """A WebSocket or stream is opened at another node instead; a publish is not tried again: it may have been taken."""
     asked = []
 
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -171,10 +171,14 @@ async def test_a_node_that_dies_before_it_answers(empty: Cluster) -> None:
         await started(empty)
         await empty.await_server("nodes_own/slot02", "UP")
         assert await empty.asked("slot02", EVENTS) == "n1"
-        cookies = {COOKIE: "slot02"}
-        async with ClientSession(cookies=cookies) as http, http.post(f"{empty.url}/apps/1/events") as answer:
-            assert answer.status == 502
-        assert asked == ["GET", "POST"]
+        async with ClientSession(cookies={COOKIE: "slot02"}) as http:
+            async with http.ws_connect(f"{empty.url}/app/key") as websocket:
+                assert await websocket.receive_str() == "n1"
+                await websocket.send_str("still here")
+                assert await websocket.receive_str() == "n1:still here"
+            async with http.post(f"{empty.url}/apps/1/events") as answer:
+                assert answer.status == 502
+        assert asked == ["GET", "GET", "POST"]
 
 
 async def test_page_beside_the_nodes(empty: Cluster) -> None:

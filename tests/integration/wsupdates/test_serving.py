@@ -28,6 +28,13 @@ async def until(api: Api, path: str, what: str, wanted: list[str], seconds: floa
             await asyncio.sleep(0.05)
 
 
+async def until_one_waits(api: Api) -> None:
+    """Return when a caller waits for a change."""
+    async with asyncio.timeout(30):
+        while b"\nwsupdates_waiting 1.0" not in (await api("GET", "/metrics")).raw:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
 async def test_a_cluster_lives_on_it(database: dict[str, str], tmp_path: Path, calls: Calls) -> None:
     """Over real processes and databases: nodes, slots, apps and rules work, and all survives a crash and a restart."""
     with serving(tmp_path, database) as registry:
@@ -106,7 +113,7 @@ async def test_two_registries_share_a_postgresql(postgres_url: str, tmp_path: Pa
         poll = asyncio.create_task(
             second("GET", "/api/v1/config", headers={"if-none-match": tag}, params={"wait": "20"})
         )
-        await asyncio.sleep(0.3)  # long enough for the poll to wait; a poll that comes later passes all the same
+        await until_one_waits(second)
         began = time.monotonic()
         await first("POST", "/api/v1/nodes", role="node", json=registration("n1"))
         assert [node["id"] for node in (await poll).json["nodes"]] == ["n1"]
@@ -275,9 +282,7 @@ async def test_stopping_is_quick_and_clean(tmp_path: Path, calls: Calls) -> None
         poll = asyncio.create_task(api("GET", "/api/v1/config", headers={"if-none-match": tag}, params={"wait": "60"}))
         figures = {"run": "n1~run1", "figures": {"connections": 77}}
         await api("POST", "/api/v1/nodes/n1/heartbeat", role="node", json=figures)
-        async with asyncio.timeout(30):
-            while b"\nwsupdates_waiting 1.0" not in (await api("GET", "/metrics")).raw:  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
+        await until_one_waits(api)
         registry.process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(5):
             assert (await poll).status == 304
