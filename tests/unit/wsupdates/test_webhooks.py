@@ -11,8 +11,9 @@ from tests.support.registry import Api
 from wsmesh.contract import WEBHOOK_EVENTS, App, ClusterConfig, Webhook
 from wsupdates import app as registry
 from wsupdates.domain import webhooks as domain
+from wsupdates.domain.parts import WEBHOOKS
 from wsupdates.domain.refusals import Refusal
-from wsupdates.domain.webhooks import MAX_WEBHOOKS, WebhookSettings
+from wsupdates.domain.webhooks import WebhookSettings
 from wsupdates.settings import RegistrySettings
 
 HOOKS = "/api/v1/apps/shop/webhooks"
@@ -109,7 +110,7 @@ def test_plain_http_where_the_operator_allows_it() -> None:
 async def test_too_many_webhooks(api: Api) -> None:
     """One more than an app may have is refused; replacing one is not."""
     await api("POST", "/api/v1/apps", json={"id": "shop"})
-    for number in range(MAX_WEBHOOKS):
+    for number in range(WEBHOOKS.most):
         assert (await api("PUT", f"{HOOKS}/h{number}", json={"url": URL})).status == 200
     assert (await api("PUT", f"{HOOKS}/more", json={"url": URL})).error == (409, "too_many_webhooks", "name")
     assert (await api("PUT", f"{HOOKS}/h0", json={"url": URL, "channels": "a"})).status == 200

@@ -1,4 +1,4 @@
-"""Apps and their channel rules: what may be said of them, what may be shown, and how they change."""
+"""Apps: what may be said of them, what may be shown, and how they change."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from wsmesh.contract import App, AppLimits, ChannelRule, Name
+from wsmesh.contract import App, AppLimits, Name
 from wsupdates.domain.refusals import Refusal
 
-MAX_RULES = 1_000
 MAX_PUBLISH_KEYS = 100
 PREFIX = 12
 """Characters of a publish key's SHA-256 by which it is named."""
@@ -86,28 +85,6 @@ def settings(app: App) -> AppSettings:
 def fields(new: AppSettings) -> dict[str, Any]:
     """The settings as keyword arguments."""
     return {name: getattr(new, name) for name in AppSettings.__struct_fields__}
-
-
-def with_rule(app: App, rule: ChannelRule) -> App:
-    """The app with this rule instead of an earlier one of the same pattern."""
-    rules = [*(other for other in app.rules if other.pattern != rule.pattern), rule]
-    if len(rules) > MAX_RULES:
-        raise Refusal(409, "too_many_rules", f"app {app.id} has {MAX_RULES} rules; delete one first", "pattern")
-    return msgspec.structs.replace(app, rules=sorted(rules, key=lambda one: one.pattern))
-
-
-def without_rule(app: App, pattern: str) -> App:
-    """The app without the rule. Raises Refusal when there is none."""
-    rule(app, pattern)
-    return msgspec.structs.replace(app, rules=[other for other in app.rules if other.pattern != pattern])
-
-
-def rule(app: App, pattern: str) -> ChannelRule:
-    """The rule of this pattern. Raises Refusal when there is none."""
-    for one in app.rules:
-        if one.pattern == pattern:
-            return one
-    raise Refusal(404, "unknown_rule", f"app {app.id} has no rule {pattern!r}", "pattern")
 
 
 def with_publish_key(app: App, digest: str) -> App:

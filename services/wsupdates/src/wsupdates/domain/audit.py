@@ -32,15 +32,3 @@ def masked(app: App) -> dict[str, Any]:
     shown["secret"] = MASK
     shown["publish_keys"] = [digest[:PREFIX] for digest in app.publish_keys]
     return shown
-
-
-def rule(app: App, pattern: str) -> dict[str, Any] | None:
-    """A channel rule as the record shows it; None when there is none."""
-    found: list[dict[str, Any]] = [msgspec.to_builtins(one) for one in app.rules if one.pattern == pattern]
-    return found[0] if found else None
-
-
-def webhook(app: App, name: str) -> dict[str, Any] | None:
-    """A webhook as the record shows it; None when there is none."""
-    found: list[dict[str, Any]] = [msgspec.to_builtins(one) for one in app.webhooks if one.name == name]
-    return found[0] if found else None

@@ -1,4 +1,4 @@
-"""The webhooks of an app: what may be said of them, and how they change."""
+"""The webhooks of an app: what may be said of them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ import ipaddress
 from typing import Annotated, Literal, get_args
 from urllib.parse import urlsplit
 
-import msgspec
 from msgspec import Meta, Struct
 
-from wsmesh.contract import WEBHOOK_EVENTS, App, Name, Pattern, Webhook
+from wsmesh.contract import WEBHOOK_EVENTS, Name, Pattern, Webhook
 from wsupdates.domain.refusals import Refusal
-
-MAX_WEBHOOKS = 20
 
 EventName = Literal[
     "channel_occupied", "channel_vacated", "member_added", "member_removed", "cache_miss", "subscription_count"
@@ -37,28 +34,6 @@ def checked(wanted: WebhookSettings, *, plain: bool) -> Webhook:
         raise Refusal(422, "schema", problem, "url")
     events = tuple(name for name in WEBHOOK_EVENTS if name in wanted.events)
     return Webhook(name=wanted.name, url=wanted.url, events=events, channels=wanted.channels)
-
-
-def with_webhook(app: App, new: Webhook) -> App:
-    """The app with this webhook instead of an earlier one of the same name."""
-    webhooks = [*(other for other in app.webhooks if other.name != new.name), new]
-    if len(webhooks) > MAX_WEBHOOKS:
-        raise Refusal(409, "too_many_webhooks", f"app {app.id} has {MAX_WEBHOOKS} webhooks; delete one first", "name")
-    return msgspec.structs.replace(app, webhooks=sorted(webhooks, key=lambda one: one.name))
-
-
-def without_webhook(app: App, name: str) -> App:
-    """The app without the webhook. Raises Refusal when there is none."""
-    webhook(app, name)
-    return msgspec.structs.replace(app, webhooks=[other for other in app.webhooks if other.name != name])
-
-
-def webhook(app: App, name: str) -> Webhook:
-    """The webhook of this name. Raises Refusal when there is none."""
-    for one in app.webhooks:
-        if one.name == name:
-            return one
-    raise Refusal(404, "unknown_webhook", f"app {app.id} has no webhook {name!r}", "name")
 
 
 def _problem_with(url: str, plain: bool) -> str | None:

@@ -1,4 +1,4 @@
-"""Apps, their publish keys and their channel rules."""
+"""Apps with their publish keys, channel rules and webhooks."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from wsmesh.contract import App, ChannelRule, Webhook
+from wsmesh.contract import App, Webhook
 from wsupdates.domain import apps as domain
 from wsupdates.domain import audit, webhooks
 from wsupdates.domain.apps import AppView, CreatedApp, NewApp
 from wsupdates.domain.keys import digest
+from wsupdates.domain.parts import WEBHOOKS, Part, Parts
 from wsupdates.domain.refusals import Refusal
 from wsupdates.domain.webhooks import WebhookSettings
 from wsupdates.usecases.administration import Administration
 from wsupdates.usecases.published import Published
 from wsupdates.usecases.store import Duplicate, Store
 
-Part = tuple[str, Callable[[App], dict[str, Any] | None]]
-"""What of an app is changed: its name in the record, and how the record shows it."""
+Recorded = tuple[str, Callable[[App], dict[str, Any] | None]]
+"""What is changed: its name in the audit record, and how the record shows it."""
 
 
 class Apps:
@@ -114,60 +115,38 @@ class Apps:
             key_name, "app.publish_key.delete", app_id, lambda app: domain.without_publish_key(app, prefix)
         )
 
-    async def put_rule(self, key_name: str, app_id: str, rule: ChannelRule) -> ChannelRule:
-        """Add or replace a channel rule."""
-        await self._changed(
-            key_name,
-            "rule.put",
-            app_id,
-            lambda app: domain.with_rule(app, rule),
-            (f"rule:{app_id}/{rule.pattern}", lambda app: audit.rule(app, rule.pattern)),
-        )
-        return rule
-
-    async def remove_rule(self, key_name: str, app_id: str, pattern: str) -> None:
-        """Remove a channel rule."""
-        await self._changed(
-            key_name,
-            "rule.delete",
-            app_id,
-            lambda app: domain.without_rule(app, pattern),
-            (f"rule:{app_id}/{pattern}", lambda app: audit.rule(app, pattern)),
-        )
+    async def put(self, key_name: str, app_id: str, parts: Parts[Part], new: Part) -> Part:
+        """Add or replace a channel rule or a webhook."""
+        name = parts.name_of(new)
+        await self._changed_part(key_name, "put", app_id, parts, name, lambda app: parts.put(app, new))
+        return new
 
     async def put_webhook(self, key_name: str, app_id: str, wanted: WebhookSettings) -> Webhook:
-        """Add or replace a webhook."""
-        webhook = webhooks.checked(wanted, plain=self._plain_webhooks)
-        await self._changed(
-            key_name,
-            "webhook.put",
-            app_id,
-            lambda app: webhooks.with_webhook(app, webhook),
-            (f"webhook:{app_id}/{webhook.name}", lambda app: audit.webhook(app, webhook.name)),
-        )
-        return webhook
+        """Add or replace a webhook, if its URL may be used."""
+        return await self.put(key_name, app_id, WEBHOOKS, webhooks.checked(wanted, plain=self._plain_webhooks))
 
-    async def remove_webhook(self, key_name: str, app_id: str, name: str) -> None:
-        """Remove a webhook."""
-        await self._changed(
-            key_name,
-            "webhook.delete",
-            app_id,
-            lambda app: webhooks.without_webhook(app, name),
-            (f"webhook:{app_id}/{name}", lambda app: audit.webhook(app, name)),
-        )
+    async def remove(self, key_name: str, app_id: str, parts: Parts[Part], name: str) -> None:
+        """Remove a channel rule or a webhook."""
+        await self._changed_part(key_name, "delete", app_id, parts, name, lambda app: parts.removed(app, name))
+
+    async def _changed_part(
+        self, key_name: str, verb: str, app_id: str, parts: Parts[Part], name: str, change: Callable[[App], App]
+    ) -> None:
+        """Change one part of an app, which has records of its own."""
+        recorded = (f"{parts.noun}:{app_id}/{name}", lambda app: parts.recorded(app, name))
+        await self._changed(key_name, f"{parts.noun}.{verb}", app_id, change, recorded)
 
     async def _changed(
-        self, key_name: str, action: str, app_id: str, change: Callable[[App], App], part: Part | None = None
+        self, key_name: str, action: str, app_id: str, change: Callable[[App], App], recorded: Recorded | None = None
     ) -> App:
-        """Change an app; the record shows it, or the `part` of it alone."""
+        """Change an app; the record shows it, or the part of it that is given alone."""
         async with self._store.changing():
             before = await self.one(app_id)
             after = change(before)
             if after != before:
                 await self._store.save_app(after)
                 await self._published.bump()
-                thing, shown = part or (f"app:{app_id}", audit.masked)
+                thing, shown = recorded or (f"app:{app_id}", audit.masked)
                 await self._administration.record(key_name, action, thing, shown(before), shown(after))
         await self._published.refresh()
         return after

@@ -1,24 +1,19 @@
-"""Routes of apps and their channel rules."""
+"""Routes of apps."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import msgspec
 from sanic import HTTPResponse
 
-from wsmesh.contract import ChannelRule
 from wsupdates.domain import apps as domain
 from wsupdates.domain.apps import PREFIX, AppSettings, AppView, CreatedApp, NewApp
 from wsupdates.domain.keys import digest
-from wsupdates.domain.refusals import Refusal
 from wsupdates.web import bodies, examples
 from wsupdates.web.endpoint import Call, Endpoint, answer, nothing
 from wsupdates.web.paging import PAGING
-from wsupdates.web.shapes import AppPage, PublishKeyAnswer, RulePage, SecretAnswer
+from wsupdates.web.shapes import AppPage, PublishKeyAnswer, SecretAnswer
 
 UNKNOWN = {"unknown_app": (404, "There is no app of this id.")}
-UNKNOWN_RULE = {"unknown_rule": (404, "The app has no rule of this pattern.")}
 
 
 async def create_app(call: Call) -> HTTPResponse:
@@ -68,39 +63,7 @@ async def delete_publish_key(call: Call) -> HTTPResponse:
     return nothing()
 
 
-async def list_rules(call: Call) -> HTTPResponse:
-    """Channel rules by pattern."""
-    app = await call.services.apps.one(call.params["id"])
-    after, limit = call.query("after") or "", call.limit()
-    found = [rule for rule in app.rules if rule.pattern > after]
-    more = found[limit - 1].pattern if len(found) > limit else None
-    return answer(RulePage(rules=found[:limit], next=more))
-
-
-async def get_rule(call: Call) -> HTTPResponse:
-    """One channel rule."""
-    app = await call.services.apps.one(call.params["id"])
-    return answer(domain.rule(app, call.params["pattern"]))
-
-
-async def put_rule(call: Call) -> HTTPResponse:
-    """Add or replace a channel rule."""
-    body: dict[str, Any] = call.body
-    pattern = call.params["pattern"]
-    if body.get("pattern", pattern) != pattern:
-        raise Refusal(422, "schema", "the pattern of the body is not that of the path", "pattern")
-    rule = bodies.convert(body | {"pattern": pattern}, ChannelRule)
-    return answer(await call.services.apps.put_rule(call.by, call.params["id"], rule))
-
-
-async def delete_rule(call: Call) -> HTTPResponse:
-    """Remove a channel rule."""
-    await call.services.apps.remove_rule(call.by, call.params["id"], call.params["pattern"])
-    return nothing()
-
-
 APP, ONE = "/api/v1/apps", "/api/v1/apps/<id:str>"
-RULE = f"{ONE}/rules/<pattern:str>"
 KEYS = f"{ONE}/publish-keys"
 
 ENDPOINTS = (
@@ -201,53 +164,5 @@ ENDPOINTS = (
         ("admin",),
         status=204,
         errors=UNKNOWN | {"unknown_publish_key": (404, "No single publish key of the app begins so.")},
-    ),
-    Endpoint(
-        "GET",
-        f"{ONE}/rules",
-        list_rules,
-        "Channel rules by pattern.",
-        "rules",
-        ("admin",),
-        answer=RulePage,
-        parameters=PAGING,
-        errors=UNKNOWN,
-        answer_example={"rules": [examples.RULE], "next": None},
-    ),
-    Endpoint(
-        "GET",
-        RULE,
-        get_rule,
-        "One channel rule; the pattern is URL-escaped in the path.",
-        "rules",
-        ("admin",),
-        answer=ChannelRule,
-        errors=UNKNOWN | UNKNOWN_RULE,
-        answer_example=examples.RULE,
-    ),
-    Endpoint(
-        "PUT",
-        RULE,
-        put_rule,
-        "Add or replace a channel rule; what the body leaves out has its default.",
-        "rules",
-        ("admin",),
-        body=ChannelRule,
-        partial=True,
-        closed=True,
-        answer=ChannelRule,
-        errors=UNKNOWN | {"too_many_rules": (409, "The app has 1000 rules.")},
-        example=examples.RULE_BODY,
-        answer_example=examples.RULE,
-    ),
-    Endpoint(
-        "DELETE",
-        RULE,
-        delete_rule,
-        "Remove a channel rule.",
-        "rules",
-        ("admin",),
-        status=204,
-        errors=UNKNOWN | UNKNOWN_RULE,
     ),
 )

@@ -13,7 +13,7 @@ from sanic.config import Config
 from sanic.response import BaseHTTPResponse
 
 from wsupdates.domain.refusals import Refusal
-from wsupdates.web import apps, bodies, docs, errors, keys, nodes, openapi, system, webhooks
+from wsupdates.web import apps, bodies, docs, errors, keys, nodes, openapi, rules, system, webhooks
 from wsupdates.web.endpoint import Call, Endpoint
 from wsupdates.web.services import Services
 
@@ -21,6 +21,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *system.ENDPOINTS,
     *nodes.ENDPOINTS,
     *apps.ENDPOINTS,
+    *rules.ENDPOINTS,
     *webhooks.ENDPOINTS,
     *keys.ENDPOINTS,
 )

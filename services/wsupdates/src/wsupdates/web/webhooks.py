@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sanic import HTTPResponse
 
 from wsmesh.contract import Webhook
-from wsupdates.domain import webhooks as domain
-from wsupdates.domain.refusals import Refusal
-from wsupdates.domain.webhooks import MAX_WEBHOOKS, WebhookSettings
-from wsupdates.web import bodies, examples
+from wsupdates.domain.parts import WEBHOOKS
+from wsupdates.domain.webhooks import WebhookSettings
+from wsupdates.web import examples, parts
 from wsupdates.web.apps import ONE, UNKNOWN
 from wsupdates.web.endpoint import Call, Endpoint, answer, nothing
 from wsupdates.web.paging import PAGING
@@ -21,42 +18,34 @@ UNKNOWN_WEBHOOK = {"unknown_webhook": (404, "The app has no webhook of this name
 
 async def list_webhooks(call: Call) -> HTTPResponse:
     """Webhooks by name."""
-    app = await call.services.apps.one(call.params["id"])
-    after, limit = call.query("after") or "", call.limit()
-    found = [webhook for webhook in app.webhooks if webhook.name > after]
-    more = found[limit - 1].name if len(found) > limit else None
-    return answer(WebhookPage(webhooks=found[:limit], next=more))
+    found, more = await parts.page(call, WEBHOOKS)
+    return answer(WebhookPage(webhooks=found, next=more))
 
 
 async def get_webhook(call: Call) -> HTTPResponse:
     """One webhook."""
-    app = await call.services.apps.one(call.params["id"])
-    return answer(domain.webhook(app, call.params["name"]))
+    return answer(await parts.one(call, WEBHOOKS))
 
 
 async def put_webhook(call: Call) -> HTTPResponse:
     """Add or replace a webhook."""
-    body: dict[str, Any] = call.body
-    name = call.params["name"]
-    if body.get("name", name) != name:
-        raise Refusal(422, "schema", "the name of the body is not that of the path", "name")
-    wanted = bodies.convert(body | {"name": name}, WebhookSettings)
+    wanted = parts.wanted(call, WEBHOOKS, WebhookSettings)
     return answer(await call.services.apps.put_webhook(call.by, call.params["id"], wanted))
 
 
 async def delete_webhook(call: Call) -> HTTPResponse:
     """Remove a webhook."""
-    await call.services.apps.remove_webhook(call.by, call.params["id"], call.params["name"])
+    await parts.remove(call, WEBHOOKS)
     return nothing()
 
 
-WEBHOOKS = f"{ONE}/webhooks"
-WEBHOOK = f"{WEBHOOKS}/<name:str>"
+WEBHOOKS_PATH = f"{ONE}/webhooks"
+WEBHOOK = f"{WEBHOOKS_PATH}/<name:str>"
 
 ENDPOINTS = (
     Endpoint(
         "GET",
-        WEBHOOKS,
+        WEBHOOKS_PATH,
         list_webhooks,
         "Webhooks by name.",
         "webhooks",
@@ -88,7 +77,7 @@ ENDPOINTS = (
         partial=True,
         closed=True,
         answer=Webhook,
-        errors=UNKNOWN | {"too_many_webhooks": (409, f"The app has {MAX_WEBHOOKS} webhooks.")},
+        errors=UNKNOWN | {"too_many_webhooks": (409, f"The app has {WEBHOOKS.most} webhooks.")},
         example=examples.WEBHOOK_BODY,
         answer_example=examples.WEBHOOK,
     ),
