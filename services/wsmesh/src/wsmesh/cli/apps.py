@@ -143,10 +143,7 @@ def delete(ctx: typer.Context, app_id: AppId, yes: Yes = False, as_json: AsJson 
             await registry.delete_app(app_id)
 
     run(work())
-    if as_json:
-        output.as_json({"deleted": app_id})
-    else:
-        print(f"app {output.printable(app_id)} is deleted")
+    output.done("app", app_id, "deleted", as_json)
 
 
 @app.command("publish-key")
@@ -189,7 +186,4 @@ def _given(**values: Any) -> Json:
 
 
 def _show(found: Json, as_json: bool) -> None:
-    if as_json:
-        output.as_json(found)
-    else:
-        output.record(found)
+    output.record(found, as_json)

@@ -75,10 +75,7 @@ def create(
             return await registry.create_key(body)
 
     found = run(work())
-    if as_json:
-        output.as_json(found)
-    else:
-        output.record(found)
+    output.record(found, as_json)
 
 
 @app.command()
@@ -96,10 +93,7 @@ def revoke(
             await registry.revoke_key(key_id)
 
     run(work())
-    if as_json:
-        output.as_json({"revoked": key_id})
-    else:
-        print(f"key {output.printable(key_id)} is revoked")
+    output.done("key", key_id, "revoked", as_json)
 
 
 def audit(

@@ -76,10 +76,7 @@ def show(ctx: typer.Context, node: NodeId, as_json: AsJson = False) -> None:
             return await registry.node(node)
 
     found = run(work())
-    if as_json:
-        output.as_json(found)
-    else:
-        output.record(found)
+    output.record(found, as_json)
 
 
 @app.command()
@@ -109,10 +106,7 @@ def remove(ctx: typer.Context, node: NodeId, yes: Yes = False, as_json: AsJson =
             await registry.remove_node(node)
 
     run(work())
-    if as_json:
-        output.as_json({"removed": node})
-    else:
-        print(f"node {output.printable(node)} is removed")
+    output.done("node", node, "removed", as_json)
 
 
 def _steer(ctx: typer.Context, node: str, do: _Steer, result: str, as_json: bool) -> None:

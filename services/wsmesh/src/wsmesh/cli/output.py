@@ -44,11 +44,22 @@ def table(columns: Sequence[str], rows: Sequence[Row], empty: str) -> None:
     _console().print(shown)
 
 
-def record(found: Mapping[str, object]) -> None:
-    """Print names and values, one pair a line; times are Unix seconds."""
+def record(found: Mapping[str, object], in_json: bool = False) -> None:
+    """Print names and values, one pair a line, or as JSON; times are Unix seconds."""
+    if in_json:
+        as_json(found)
+        return
     width = max(map(len, found))
     for name, value in found.items():
         print(f"{name:<{width}}  {moment(value) if name in TIMES else cell(value)}")
+
+
+def done(kind: str, name: str, result: str, in_json: bool = False) -> None:
+    """Print what was done: that the app shop is deleted."""
+    if in_json:
+        as_json({result: name})
+    else:
+        print(f"{kind} {printable(name)} is {result}")
 
 
 def say(text: str) -> None:

@@ -84,10 +84,7 @@ def set_rule(
             return await registry.set_rule(chosen, pattern, fields | given)
 
     found = run(work())
-    if as_json:
-        output.as_json(found)
-    else:
-        output.record(found)
+    output.record(found, as_json)
 
 
 @app.command()
@@ -104,7 +101,4 @@ def delete(
             await registry.delete_rule(chosen, pattern)
 
     run(work())
-    if as_json:
-        output.as_json({"deleted": pattern})
-    else:
-        print(f"rule {output.printable(pattern)} is deleted")
+    output.done("rule", pattern, "deleted", as_json)

@@ -70,10 +70,7 @@ def set_webhook(
             return await registry.set_webhook(app_id, name, fields | given)
 
     found = run(work())
-    if as_json:
-        output.as_json(found)
-    else:
-        output.record(found)
+    output.record(found, as_json)
 
 
 @app.command()
@@ -86,7 +83,4 @@ def delete(ctx: typer.Context, app_id: App, name: Name, yes: Yes = False, as_jso
             await registry.delete_webhook(app_id, name)
 
     run(work())
-    if as_json:
-        output.as_json({"deleted": name})
-    else:
-        print(f"webhook {output.printable(name)} is deleted")
+    output.done("webhook", name, "deleted", as_json)

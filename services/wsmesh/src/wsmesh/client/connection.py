@@ -18,15 +18,7 @@ from wsmesh.client.authorization import AsyncAuthorize, Authorization, NotAuthor
 from wsmesh.client.items import Connected, Item, Lost, Refused
 from wsmesh.client.protocol import Session, Step, unsubscription
 from wsmesh.client.reconnect import Reconnect
-from wsmesh.client.subscriber import (
-    CLOSE_TIMEOUT,
-    ENDS,
-    MAX_FRAME_BYTES,
-    OPEN_TIMEOUT,
-    Stopped,
-    Subscriber,
-    how_it_ended,
-)
+from wsmesh.client.subscriber import CONNECTION, ENDS, Stopped, Subscriber, how_it_ended
 
 
 class Client(Subscriber):
@@ -106,16 +98,7 @@ class Client(Subscriber):
             await asyncio.sleep(wait)
 
     async def _open(self) -> ClientConnection:
-        return await connect(
-            self._url,
-            ssl=self._tls,
-            proxy=None,
-            compression=None,
-            open_timeout=OPEN_TIMEOUT,
-            close_timeout=CLOSE_TIMEOUT,
-            ping_interval=None,  # the protocol has pings of its own
-            max_size=MAX_FRAME_BYTES,
-        )
+        return await connect(self._url, ssl=self._tls, **CONNECTION)
 
     async def _next(self, socket: ClientConnection, session: Session) -> Step:
         clock = asyncio.get_running_loop().time

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from random import Random
+from typing import Any
 from urllib.parse import quote
 
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
@@ -15,9 +16,17 @@ from wsmesh.client.protocol import VERSION, Session
 from wsmesh.client.reconnect import Reconnect
 from wsmesh.client.resume import Resume
 
-MAX_FRAME_BYTES = 8 * 1024 * 1024
 OPEN_TIMEOUT = 10.0
-CLOSE_TIMEOUT = 2.0
+CONNECTION: dict[str, Any] = {
+    "proxy": None,
+    "compression": None,
+    "open_timeout": OPEN_TIMEOUT,
+    "close_timeout": 2.0,
+    "ping_interval": None,  # the protocol has pings of its own
+    "max_size": 8 * 1024 * 1024,
+}
+"""How `websockets` opens a connection."""
+
 RETRIED_STATUS = (408, 425, 429)
 
 ENDS = (ConnectionClosed, OSError, InvalidHandshake, TimeoutError)

@@ -18,15 +18,7 @@ from wsmesh.client.authorization import Authorize, NotAuthorized
 from wsmesh.client.items import Connected, Item, Lost, Refused
 from wsmesh.client.protocol import Session, Step, unsubscription
 from wsmesh.client.reconnect import Reconnect
-from wsmesh.client.subscriber import (
-    CLOSE_TIMEOUT,
-    ENDS,
-    MAX_FRAME_BYTES,
-    OPEN_TIMEOUT,
-    Stopped,
-    Subscriber,
-    how_it_ended,
-)
+from wsmesh.client.subscriber import CONNECTION, ENDS, Stopped, Subscriber, how_it_ended
 
 
 class SyncClient(Subscriber):
@@ -106,16 +98,7 @@ class SyncClient(Subscriber):
 
     def _steps(self) -> Iterator[Step]:
         """What one connection brings, up to a step that closes it."""
-        with connect(
-            self._url,
-            ssl=self._tls,
-            proxy=None,
-            compression=None,
-            open_timeout=OPEN_TIMEOUT,
-            close_timeout=CLOSE_TIMEOUT,
-            ping_interval=None,  # the protocol has pings of its own
-            max_size=MAX_FRAME_BYTES,
-        ) as socket:
+        with connect(self._url, ssl=self._tls, **CONNECTION) as socket:
             try:
                 with self._lock:
                     session = self._session = Session(self._channels, self._resume, time.monotonic())
