@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from random import Random, SystemRandom
-from typing import Any, TypeVar
+from typing import Any
 
 from sanic import Sanic
 from sanic.server.protocols.http_protocol import HttpProtocol
@@ -15,11 +15,10 @@ from wsmesh import __version__, logs, tls
 from wsmesh.contract import ClusterConfig, Figures, Registration
 from wsmesh.notify import Notifier
 from wsmesh.serving import Listener, bind
-from wsnode.adapters.mesh_client import MeshClient, PeerFailed
+from wsnode.adapters.mesh_client import MeshClient
 from wsnode.adapters.registry_client import RegistryClient
 from wsnode.adapters.state_dir import StateDir
 from wsnode.adapters.webhook_sender import WebhookSender
-from wsnode.domain.close_codes import DRAINING, ISOLATED, LOST, STOPPING
 from wsnode.domain.directory import Directory
 from wsnode.domain.effects import Deliver, Effect, PeerConnections, PeerForgotten, PeerSnapshot
 from wsnode.domain.history import History
@@ -33,7 +32,9 @@ from wsnode.domain.webhooks import Webhooks
 from wsnode.membership import Membership
 from wsnode.mesh_service import MeshService
 from wsnode.metrics import NodeCollector, new_registry
-from wsnode.publishing import ChannelCounts, ChannelQuery, ChannelUsers, Publishing, UserQuery
+from wsnode.moving import Moving
+from wsnode.peer_answers import PeerAnswers
+from wsnode.publishing import Publishing
 from wsnode.settings import NodeSettings
 from wsnode.web.client_protocol import add_client_routes
 from wsnode.web.clients import Clients
@@ -58,8 +59,6 @@ MESH_BODY_SLACK = 64 * 1_048_576
 
 log = logs.get("node")
 
-T = TypeVar("T")
-
 
 class NodeApp:
     """One run of one node."""
@@ -68,10 +67,6 @@ class NodeApp:
         self._settings = settings
         self._notifier = notifier
         self._joined = False
-        self._stopping = False
-        self._told_to_drain = False
-        self._drain: asyncio.Task[None] | None = None
-        self._isolation = Isolation(settings.isolation_grace)
         self._started_at = int(time.time() * 1000)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -125,6 +120,7 @@ class NodeApp:
             observe=lambda transition: self._webhook_service.observe(transition),
         )
         self._clients = Clients(self._hub, settings, announce=lambda count: self._service.announce(count), now=clock)
+        self._moving = Moving(self._clients, Isolation(settings.isolation_grace), settings.drain_seconds)
         self._mesh = Mesh(
             node=settings.node_id,
             stream=stream,
@@ -209,7 +205,7 @@ class NodeApp:
                 weight=settings.weight,
             ),
             use_config=self._use_config,
-            state=lambda: "draining" if self._stopping else "ready",
+            state=lambda: "draining" if self._moving.stopping else "ready",
             figures=self._figures,
             random=random,
         )
@@ -250,7 +246,9 @@ class NodeApp:
             registry=self._metrics,
         )
         app.config.REQUEST_MAX_SIZE = MAX_BODY_BYTES
-        add_publish_routes(app, Publishing(self._hub, self._service, self, now=time.time))
+        add_publish_routes(
+            app, Publishing(self._hub, self._service, PeerAnswers(self._mesh, self._mesh_client), now=time.time)
+        )
         app.config.REQUEST_MAX_HEADER_SIZE = MAX_HEAD_BYTES
         add_sse_routes(app, self._clients, signature_seconds=self._settings.sse_signature_seconds, now=time.time)
         add_client_routes(app, self._clients)
@@ -271,7 +269,7 @@ class NodeApp:
             Situation(
                 configured=membership.configured.is_set(),
                 joined=self._joined,
-                draining=self._stopping or self._told_to_drain,
+                draining=self._moving.leaving,
                 refused=membership.refused,
                 registry_reachable=membership.reachable,
                 registry_problem=membership.problem,
@@ -296,21 +294,24 @@ class NodeApp:
         while True:
             self._clients.tick()
             self._mesh.registry_reachable = self._membership.reachable
-            self._watch_isolation()
-            self._webhook_cluster.agree(leaving=self._stopping or self._told_to_drain)
+            if self._joined:
+                self._moving.look(
+                    asyncio.get_running_loop().time(),
+                    peers_expected=len(self._mesh.peers),
+                    peers_up=len(self._mesh.up()),
+                    registry_problem=self._membership.problem,
+                )
+            self._webhook_cluster.agree(leaving=self._moving.leaving)
             await asyncio.sleep(1.0)
 
     async def _leave(self, tasks: list[asyncio.Task[None]]) -> None:
-        self._stopping = True
+        self._moving.stopping = True
         self._notifier.stopping(f"draining over {self._settings.drain_seconds:g} s")
         self._membership.tell_state()
-        log.info("draining", connections=self._clients.sessions, seconds=self._settings.drain_seconds)
-        if self._drain is not None:
-            self._drain.cancel()
-        await self._clients.close_all(over=self._settings.drain_seconds)
+        await self._moving.stop()
         client_listener, mesh_listener = self._listeners
         await client_listener.stop(GRACE_SECONDS)
-        self._webhook_cluster.agree(leaving=self._stopping or self._told_to_drain)
+        self._webhook_cluster.agree(leaving=self._moving.leaving)
         if not await self._webhook_service.settle(TELL_SECONDS):
             log.warning("webhooks_untold")
         if not await self._service.settle(SETTLE_SECONDS):
@@ -346,68 +347,8 @@ class NodeApp:
         self._webhook_service.webhooks.apply(config.apps, asyncio.get_running_loop().time())
         self._service.set_members([Member(node.id, node.mesh_address) for node in config.nodes])
         me = [node for node in config.nodes if node.id == self._settings.node_id]
-        self._follow_drain(told=any(node.state == "draining" for node in me) and not self._stopping)
-        self._webhook_cluster.agree(leaving=self._stopping or self._told_to_drain)
-
-    def _follow_drain(self, *, told: bool) -> None:
-        """An operator drains this node through the registry, or takes that back."""
-        if told == self._told_to_drain:
-            return
-        self._told_to_drain = told
-        log.info("drain" if told else "undrain", by="registry")
-        self._move_clients()
-
-    def _watch_isolation(self) -> None:
-        """A node that reaches nobody hears nothing new, and may hold the only copy of what is published at it."""
-        before, peers = self._isolation.standing, len(self._mesh.peers)
-        if not self._joined:
-            return
-        standing = self._isolation.look(
-            asyncio.get_running_loop().time(),
-            peers_expected=peers,
-            peers_up=len(self._mesh.up()),
-            registry_reachable=self._membership.reachable,
-        )
-        if standing != before:
-            level = log.info if standing == "together" else log.warning
-            level(f"isolation_{standing}", peers=peers, registry=self._membership.problem)
-            self._move_clients()
-
-    def _move_clients(self) -> None:
-        """Move the clients on while an operator or isolation asks for it; take clients again when neither does."""
-        moving = self._isolation.standing == "moving"
-        wanted = self._told_to_drain or moving
-        if self._stopping or wanted == (self._drain is not None):
-            return
-        if self._drain is not None:
-            self._drain.cancel()
-            self._drain, self._clients.draining = None, False
-            return
-        close, turned_away = (ISOLATED, LOST) if moving else (DRAINING, STOPPING)
-        over = self._settings.drain_seconds
-        self._drain = asyncio.create_task(self._clients.close_all(close, over, turned_away=turned_away))
-
-    async def ask_peers(self, query: ChannelQuery) -> tuple[dict[str, ChannelCounts], list[str]]:
-        """See publishing.Cluster."""
-        return await self._ask(lambda address: self._mesh_client.channel_counts(address, query))
-
-    async def ask_users(self, query: UserQuery) -> tuple[dict[str, ChannelUsers], list[str]]:
-        """See publishing.Cluster."""
-        return await self._ask(lambda address: self._mesh_client.channel_users(address, query))
-
-    async def _ask(self, ask: Callable[[str], Awaitable[T]]) -> tuple[dict[str, T], list[str]]:
-        peers = [peer for peer in self._mesh.peers.values() if peer.state != "down"]
-        asked = [ask(peer.address) for peer in peers]
-        answers: dict[str, T] = {}
-        silent: list[str] = []
-        for peer, answer in zip(peers, await asyncio.gather(*asked, return_exceptions=True), strict=True):
-            if isinstance(answer, PeerFailed):
-                silent.append(peer.node)
-            elif isinstance(answer, BaseException):
-                raise answer
-            else:
-                answers[peer.node] = answer
-        return answers, silent
+        self._moving.follow(told=any(node.state == "draining" for node in me))
+        self._webhook_cluster.agree(leaving=self._moving.leaving)
 
     def _figures(self) -> Figures:
         return Figures(
