@@ -138,11 +138,11 @@ failover-page: ## Write docs/failover.md and its pictures from the last full rep
 	@$(BOOTSTRAP) python dev
 	$(BIN)/python -m tests.failover.page
 
-test-hosts: ## Run what needs hosts: containers, molecule; Docker is started for it if none runs
+test-hosts: ## Run what needs hosts: containers, molecule, failover in its quick form; Docker is started if none runs
 	@$(BOOTSTRAP) system docker
-	tests/hosts/engine hold $(MAKE) containers molecule
+	tests/hosts/engine hold $(MAKE) containers molecule failover FAILOVER=quick
 
-test: setup check unit simulation integration browser ## Run everything but what needs hosts: check, unit, simulation, integration, browser
+test: setup check unit simulation integration browser test-hosts ## Run everything: check, unit, simulation, integration, browser, test-hosts
 
 docs: ## Write the documentation that comes from the code
 	@$(BOOTSTRAP) python dev
