@@ -6,13 +6,16 @@ import difflib
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from dotenv.parser import parse_stream
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_core import PydanticUndefined
 
 from wsmesh import credentials
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["auto", "console", "json", "journald"]
 
 
 class SettingsError(Exception):
@@ -35,6 +38,38 @@ def setting(
     """
     extra: dict[str, Any] = {"raising": raising, "lowering": lowering, "expected": expected}
     return Field(default, description=about, json_schema_extra=extra, **bounds)
+
+
+def port_setting(default: int, *, about: str, raising: str) -> Any:
+    """Declare the port of a listener; `raising` says who must learn of another one."""
+    return setting(
+        default,
+        about=about,
+        expected="a port from 1 to 65535",
+        raising=raising,
+        lowering="nothing but another port; below 1024 the service needs a capability that the unit does not grant.",
+        ge=1,
+        le=65535,
+    )
+
+
+def log_level_setting() -> Any:
+    """Declare LOG_LEVEL, a `LogLevel`."""
+    return setting("info", about="Least severe log entries that are written.", expected="debug, info, warning or error")
+
+
+def log_format_setting() -> Any:
+    """Declare LOG_FORMAT, a `LogFormat`."""
+    return setting(
+        "auto",
+        about="Form of the log: `auto` is journald's fields under systemd, readable lines elsewhere.",
+        expected="auto, console, json or journald",
+    )
+
+
+def words(value: Any) -> Any:
+    """Validator of a tuple that is written with commas."""
+    return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
 
 
 class Settings(BaseModel):

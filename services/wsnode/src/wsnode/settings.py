@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, SecretStr, model_validator
 
-from wsmesh.settings import Settings, setting
+from wsmesh.settings import (
+    LogFormat,
+    LogLevel,
+    Settings,
+    log_format_setting,
+    log_level_setting,
+    port_setting,
+    setting,
+    words,
+)
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 NAME_TEXT = "1 to 64 letters, digits, dots, dashes or underscores"
 ADDRESS = r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$"
-
-
-def _words(value: Any) -> Any:
-    return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
 
 
 class NodeSettings(Settings):
@@ -34,14 +39,10 @@ class NodeSettings(Settings):
         pattern=NAME,
     )
     host: str = setting("127.0.0.1", about="Address on which clients and publishers are served.")
-    port: int = setting(
+    port: int = port_setting(
         7000,
         about="Port on which clients and publishers are served.",
-        expected="a port from 1 to 65535",
         raising="nothing but another port; HAProxy learns it from the registry.",
-        lowering="nothing but another port; below 1024 the service needs a capability that the unit does not grant.",
-        ge=1,
-        le=65535,
     )
     client_address: str | None = setting(
         None,
@@ -52,14 +53,10 @@ class NodeSettings(Settings):
     tls_cert: Path | None = setting(None, about="Certificate of the client port (PEM); none: plain HTTP.")
     tls_key: Path | None = setting(None, about="Key of TLS_CERT (PEM).")
     mesh_host: str = setting("127.0.0.1", about="Address on which other nodes are served.")
-    mesh_port: int = setting(
+    mesh_port: int = port_setting(
         7100,
         about="Port on which other nodes are served.",
-        expected="a port from 1 to 65535",
         raising="nothing but another port; peers learn it from the registry.",
-        lowering="nothing but another port; below 1024 the service needs a capability that the unit does not grant.",
-        ge=1,
-        le=65535,
     )
     mesh_address: str | None = setting(
         None,
@@ -70,7 +67,7 @@ class NodeSettings(Settings):
     mesh_tls_cert: Path | None = setting(None, about="Certificate shown to other nodes, in both directions (PEM).")
     mesh_tls_key: Path | None = setting(None, about="Key of MESH_TLS_CERT (PEM).")
     mesh_tls_ca: Path | None = setting(None, about="Authority that the certificates of all nodes come from (PEM).")
-    allow_plaintext: Annotated[tuple[Literal["client", "mesh"], ...], BeforeValidator(_words)] = setting(
+    allow_plaintext: Annotated[tuple[Literal["client", "mesh"], ...], BeforeValidator(words)] = setting(
         (),
         about="Listeners that may serve other machines in clear text: `client`, `mesh` or both, separated by a comma.",
         expected="client, mesh, or client,mesh",
@@ -298,7 +295,7 @@ class NodeSettings(Settings):
         le=1_000_000,
     )
     webhook_ca: Path | None = setting(None, about="Authority of the receivers' certificates (PEM); none: the system's.")
-    webhook_allow: Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_words)] = setting(
+    webhook_allow: Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(words)] = setting(
         (),
         about="Networks that webhooks may go to although they are link-local, multicast, reserved, for metadata, or "
         "loopback by another name; separated by a comma.",
@@ -324,14 +321,8 @@ class NodeSettings(Settings):
         ge=0,
         le=3600,
     )
-    log_level: Literal["debug", "info", "warning", "error"] = setting(
-        "info", about="Least severe log entries that are written.", expected="debug, info, warning or error"
-    )
-    log_format: Literal["auto", "console", "json", "journald"] = setting(
-        "auto",
-        about="Form of the log: `auto` is journald's fields under systemd, readable lines elsewhere.",
-        expected="auto, console, json or journald",
-    )
+    log_level: LogLevel = log_level_setting()
+    log_format: LogFormat = log_format_setting()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

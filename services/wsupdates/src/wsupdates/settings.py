@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr, model_validator
 
-from wsmesh.settings import Settings, setting
+from wsmesh.settings import (
+    LogFormat,
+    LogLevel,
+    Settings,
+    log_format_setting,
+    log_level_setting,
+    port_setting,
+    setting,
+    words,
+)
 from wsupdates.domain.keys import weakness
-
-
-def _words(value: Any) -> Any:
-    return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
 
 
 def _strong(value: SecretStr | None) -> SecretStr | None:
@@ -25,14 +30,10 @@ class RegistrySettings(Settings):
     """Everything the registry is told at its start."""
 
     host: str = setting("127.0.0.1", about="Address on which nodes, balancers and administrators are served.")
-    port: int = setting(
+    port: int = port_setting(
         8000,
         about="Port on which nodes, balancers and administrators are served.",
-        expected="a port from 1 to 65535",
         raising="nothing but another port; WS_UPDATES_URL of every node must name it.",
-        lowering="nothing but another port; below 1024 the service needs a capability that the unit does not grant.",
-        ge=1,
-        le=65535,
     )
     db_path: Path = setting(
         Path("wsupdates.sqlite3"), about="SQLite file that holds everything, secrets of apps too; made with mode 0600."
@@ -67,7 +68,7 @@ class RegistrySettings(Settings):
     )
     tls_cert: Path | None = setting(None, about="Certificate of the registry (PEM); none: plain HTTP.")
     tls_key: Path | None = setting(None, about="Key of TLS_CERT (PEM).")
-    allow_plaintext: Annotated[tuple[Literal["registry", "webhooks"], ...], BeforeValidator(_words)] = setting(
+    allow_plaintext: Annotated[tuple[Literal["registry", "webhooks"], ...], BeforeValidator(words)] = setting(
         (),
         about="What may go to other machines in clear text: `registry` (keys and all), `webhooks` (URLs with http), or "
         "both, separated by a comma.",
@@ -91,14 +92,8 @@ class RegistrySettings(Settings):
         ge=1,
         le=100_000,
     )
-    log_level: Literal["debug", "info", "warning", "error"] = setting(
-        "info", about="Least severe log entries that are written.", expected="debug, info, warning or error"
-    )
-    log_format: Literal["auto", "console", "json", "journald"] = setting(
-        "auto",
-        about="Form of the log: `auto` is journald's fields under systemd, readable lines elsewhere.",
-        expected="auto, console, json or journald",
-    )
+    log_level: LogLevel = log_level_setting()
+    log_format: LogFormat = log_format_setting()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
