@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests.unit.wsnode_clients.publish_api import BEARER, Api, api, failure
 from tests.unit.wsnode_clients.pure import APP as PURE_APP
 from tests.unit.wsnode_clients.pure import STREAM, deliver, event, make_hub, make_session, said, subscribed, written
-from tests.unit.wsnode_clients.test_publishing import BEARER, Api, api, failure
 from wsnode.domain.keys import Keys
 from wsnode.domain.messages import Event
 
