@@ -39,7 +39,8 @@ class Machine:
         names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
         began = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
-        system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
+        kernel = platform.release().split("-")[0]
+        system = f"{platform.system()} {kernel}, Python {platform.python_version()}"
         return cls(names[0] if names else "unknown", os.cpu_count() or 1, memory, system, began, os.getloadavg()[0])
 
     def end(self) -> Machine:
