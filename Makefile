@@ -123,10 +123,11 @@ containers: ## Run the Docker images as docker/compose.yml says, and follow docs
 	@$(BOOTSTRAP) system docker
 	tests/hosts/engine hold $(BIN)/pytest tests/docker tests/hosts $(PYTEST_ARGS)
 
-molecule: ## Run the Molecule scenarios on systemd hosts in containers (ROLES="site haproxy"); logs go to build/molecule/
+molecule: ## Lint the roles, run the Molecule scenarios on systemd hosts (ROLES="site haproxy"); logs go to build/molecule/
 	@$(MAKE) setup
 	@VENV=$(DEPLOY_VENV) $(BOOTSTRAP) python deploy
 	@$(BOOTSTRAP) system docker
+	$(DEPLOY_VENV)/bin/ansible-lint -q
 	tests/hosts/engine hold $(DEPLOY_VENV)/bin/python scripts/scenarios.py $(ROLES)
 
 failover: ## Break a cluster in containers under traffic, and account for every message (FAILOVER=quick); see docs/failover.md

@@ -110,7 +110,8 @@ class World:
 
     def pause(self, name: str, seconds: float) -> None:
         """Freeze a node: it does nothing and answers nothing, and then goes on as if nothing had been."""
-        self.nodes[name].paused_until = self.clock.now + seconds
+        node = self.nodes[name]
+        node.paused_until = max(node.paused_until, self.clock.now + seconds)  # what waits already waits until then
         self.say(f"pause {name} for {seconds}")
 
     def drain(self, name: str) -> None:
