@@ -127,7 +127,7 @@ molecule: ## Lint the roles, run the Molecule scenarios on systemd hosts (ROLES=
 	@$(MAKE) setup
 	@VENV=$(DEPLOY_VENV) $(BOOTSTRAP) python deploy
 	@$(BOOTSTRAP) system docker
-	$(DEPLOY_VENV)/bin/ansible-lint -q
+	PATH="$(abspath $(DEPLOY_VENV))/bin:$$PATH" ansible-lint -q
 	tests/hosts/engine hold $(DEPLOY_VENV)/bin/python scripts/scenarios.py $(ROLES)
 
 failover: ## Break a cluster in containers under traffic, and account for every message (FAILOVER=quick); see docs/failover.md
