@@ -28,7 +28,7 @@ it back, delay it or break it off. Publishers and clients are outside, and go th
   machine.
 
 ```sh
-make failover                  # the full form, a quarter of an hour: build/failover/full/report.md
+make failover                  # the full form, eight minutes: build/failover/full/report.md
 FAILOVER=quick make failover   # the quick form, four minutes: build/failover/quick/report.md
 make failover PYTEST_ARGS='-k rolling'     # one scenario
 make failover-page             # this page, from the last full report
