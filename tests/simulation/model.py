@@ -65,6 +65,8 @@ class Model:
         self._clock = clock
         self._log_seconds = log_seconds
         self._taken: dict[Node, dict[StreamId, _Taken]] = {}
+        self._keyed: dict[tuple[Node, StreamId, int], float] = {}
+        """When a run of a node took an event with a key: only such can have two ids."""
         self._runs: dict[str, list[Node]] = defaultdict(list)
         self._accepted: dict[tuple[str, StreamId], list[tuple[int, int]]] = defaultdict(list)
         self._streams: dict[str, list[StreamId]] = defaultdict(list)
@@ -77,6 +79,7 @@ class Model:
         self._chains: dict[tuple[str, str], _Chain] = {}
         self._ever: dict[tuple[str, str], set[int]] = defaultdict(set)
         self._session: dict[tuple[str, str], dict[int, float]] = {}
+        """Events by number that a client got on its connection, and when the node had taken them, if with a key."""
         self._members: dict[str, set[str]] = {}
         self._counts: dict[tuple[str, str], int] = {}
 
@@ -108,6 +111,8 @@ class Model:
     def delivered(self, node: Node, stream: StreamId, message: Message) -> None:
         """A node handed a message to its hub."""
         seq, streams = message.seq, self._taken[node]
+        if isinstance(message.payload, Event) and message.payload.key is not None:
+            self._keyed[node, stream, seq] = self._clock.now
         taken = streams.get(stream)
         if taken is None:
             streams[stream] = _Taken(seq, seq)
@@ -190,10 +195,10 @@ class Model:
         self.repeats += repeated
         what = f"{stream}:{seq} ({number}) on {channel} from {link.node.stream}"
         self.said = crc32(f"{now:.6f} {client} {what}".encode(), self.said)
-        session = self._session[client, channel]
-        if number in session and now - session[number] < self._log_seconds:
+        session, taken = self._session[client, channel], self._keyed.get((link.node, stream, seq), 0.0)
+        if number in session and taken - session[number] <= self._log_seconds:
             raise Violation(f"{client} got {what} twice on one connection")
-        session[number] = now
+        session[number] = taken
         if not repeated and number in chain.received:
             raise Violation(f"{client} got {what} twice")
         ever = self._ever[client, channel]
