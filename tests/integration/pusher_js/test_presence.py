@@ -17,7 +17,7 @@ import pytest_asyncio
 
 from tests.support.clusters import official_client, running_cluster
 from tests.support.pusher_js import AuthServer, PusherJs
-from wsmesh.client import Client, Event, Subscribed, signer
+from wsmesh.client import Client, Event, Publisher, Subscribed, signer
 from wsmesh_demo.cluster import Cluster
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -95,6 +95,14 @@ async def subscriptions(cluster: Cluster, room: str, number: int) -> None:
             await asyncio.sleep(0.1)
 
 
+async def settle(cluster: Cluster) -> None:
+    """Publish at each node until the other holds it: then each knows who is at the other, however slow the mesh is."""
+    app = cluster.app
+    for node in (1, 2):
+        async with Publisher(cluster.nodes[node].client_url, app.id, publish_key=app.publish_key) as publisher:
+            await publisher.publish(["settled"], "mark", "", acks=1)
+
+
 async def heard(cluster: Cluster, node: int, room: str, *clients: PusherJs) -> None:
     """Publish at a node and wait for it: what the node's stream said before has come, too."""
     mark = uuid.uuid4().hex
@@ -108,6 +116,7 @@ async def test_members_of_two_nodes_see_each_other(cluster: Cluster, connect: Co
     eve = await connect(1, "eve")
     await eve.do("subscribe", channel=room)
     assert (await eve.next("subscribed", channel=room))["data"]["me"] == {"id": "eve", "info": {"name": "Eve"}}
+    await settle(cluster)
     ada = await connect(2, "ada")
     await ada.subscribe(room)
     assert (await eve.next("member_added"))["data"] == {"id": "ada", "info": {"name": "Ada"}}
@@ -131,8 +140,10 @@ async def test_a_user_on_two_nodes_is_one_member(cluster: Cluster, connect: Conn
     await eve.subscribe(room)
     await first.subscribe(room)
     assert (await eve.next("member_added"))["data"]["id"] == "bob"
+    await settle(cluster)
     await second.subscribe(room)
     assert sorted(await second.members(room)) == ["bob", "eve"]
+    await settle(cluster)
     await first.do("disconnect")
     await subscriptions(cluster, room, 2)
     await heard(cluster, 1, room, eve, second)
@@ -199,6 +210,7 @@ async def test_the_python_client_is_a_member_too(cluster: Cluster, connect: Conn
     """It is told who is present, and then who comes and goes."""
     eve, bob = await connect(1, "eve"), await connect(1, "bob")
     await eve.subscribe(room)
+    await settle(cluster)
     app = cluster.app
     client = Client(cluster.nodes[2].client_url, app.key, authorize=signer(app.key, app.secret, "ada"))
     async with asyncio.timeout(60), client:
