@@ -10,6 +10,7 @@ from playwright.async_api import Browser, Page, expect
 from tests.support.browser import a_browser
 from tests.support.demo import Demo, a_demo
 
+expect.set_options(timeout=20_000)
 OpenPage = Callable[..., Awaitable[Page]]
 
 
@@ -40,7 +41,7 @@ async def open_page(demo: Demo, browser: Browser) -> AsyncIterator[OpenPage]:
         page.on("console", lambda said: errors.append(said.text) if "Content Security Policy" in said.text else None)
         await page.goto(demo.cluster["url"])
         await expect(page.get_by_test_id("here")).to_contain_text("n")
-        await expect(page.locator("#status")).to_have_text("connected", timeout=15_000)
+        await expect(page.locator("#status")).to_have_text("connected")
         await expect(page.locator("tr.here")).to_have_count(1)
         return page
 

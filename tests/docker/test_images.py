@@ -117,4 +117,5 @@ async def test_a_message_passes_between_containers(containers: Containers) -> No
                     break
             except (AssertionError, pusher.errors.PusherError):
                 await asyncio.sleep(0.1)  # the app is not known to both nodes yet
-    assert [(event["event"], event["data"]) for event in listener.events] == [("hello", {"n": 1})]
+    # A publish that was refused may be delivered all the same, beside its repetition.
+    assert all((event["event"], event["data"]) == ("hello", {"n": 1}) for event in listener.events)

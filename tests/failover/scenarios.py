@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import product
 from typing import Protocol
 
@@ -305,7 +306,15 @@ async def agreed(cluster: Cluster, nodes: list[str], stream: str) -> bool:
 
 
 async def logged(cluster: Cluster, name: str, event: str) -> bool:
-    return event in (await asyncio.to_thread(cluster.containers[name].logs, tail=50)).decode()
+    """Whether a container has said so since it was started last."""
+    container = cluster.containers[name]
+
+    def found() -> bool:
+        container.reload()
+        started = datetime.fromisoformat(container.attrs["State"]["StartedAt"][:19] + "+00:00")
+        return event in container.logs(since=int(started.timestamp())).decode()
+
+    return await asyncio.to_thread(found)
 
 
 def patient(condition: Callable[[], Awaitable[bool]]) -> Callable[[], Awaitable[bool]]:

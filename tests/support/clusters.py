@@ -6,17 +6,22 @@ import re
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pusher  # type: ignore[import-untyped]
 
-from tests.support.waiting import until
+from tests.support.waiting import until, until_async
 from wsmesh import tls
+from wsmesh.client import Publisher, PublishRefused
 from wsmesh_demo.cluster import Cluster
 from wsmesh_demo.plan import Plan
 from wsmesh_demo.ports import FreePorts
 from wsmesh_demo.publisher import client
+
+PATIENT = {"ACK_TIMEOUT": "20"}
+"""Settings of nodes where every publish must be acknowledged: a busy machine is no failure."""
 
 
 @asynccontextmanager
@@ -38,6 +43,24 @@ def official_client(cluster: Cluster, **options: Any) -> pusher.Pusher:
 def trust(cluster: Cluster) -> ssl.SSLContext:
     """A TLS context that trusts HAProxy's certificate."""
     return tls.client_context(cluster.certificates.ca)
+
+
+async def settle(cluster: Cluster) -> None:
+    """Publish at each node until all others hold it: then all know what each has said before, however slow they are."""
+    app, alive = cluster.app, [node for node in cluster.nodes if node.process.alive]
+    for node in alive:
+        async with Publisher(node.client_url, app.id, publish_key=app.publish_key, timeout=60) as publisher:
+            await until_async(partial(_acknowledged, publisher, len(alive) - 1), 60)
+
+
+async def _acknowledged(publisher: Publisher, acks: int) -> bool:
+    try:
+        await publisher.publish(["settled"], "mark", "", acks=acks)
+    except PublishRefused as refused:
+        if refused.code != "insufficient_acks":
+            raise
+        return False
+    return True
 
 
 async def set_rule(cluster: Cluster, pattern: str, **fields: Any) -> None:

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from tests.support.ports import free_port
 
 PROGRAM = Path(sys.executable).parent / "wsupdates"
 ADMIN_KEY = "integration-tests-0123456789"
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as found:
-        port: int = found.getsockname()[1]
-    return port
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:

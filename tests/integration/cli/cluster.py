@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import secrets
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from typing import Any
 
 from typer.testing import CliRunner
 
+from tests.support.ports import free_port
 from wsmesh.cli.main import app
 
 BIN = Path(sys.executable).parent
@@ -73,13 +73,6 @@ class Command:
             stderr=subprocess.PIPE,
             text=True,
         )
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        return port
 
 
 def status_of(url: str) -> int | None:

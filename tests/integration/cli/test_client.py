@@ -11,8 +11,8 @@ from random import Random
 import pytest
 import trustme
 
-from tests.integration.cli.cluster import free_port
 from tests.integration.cli.pusher_server import Act, Conversation, pusher_server
+from tests.support.ports import free_port
 from wsmesh.client import (
     Authorization,
     Client,

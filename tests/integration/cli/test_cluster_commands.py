@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.integration.cli import cluster
-from tests.integration.cli.cluster import Command, Registry, free_port, until
+from tests.integration.cli.cluster import Command, Registry, until
+from tests.support.ports import free_port
 
 App = dict[str, Any]
 

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.cli.cluster import BIN, free_port
+from tests.integration.cli.cluster import BIN
 from tests.integration.cli.pusher_server import Conversation, pusher_server
+from tests.support.ports import free_port
 
 
 @asynccontextmanager

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.integration.cli import cluster
-from tests.integration.cli.cluster import Command, Registry, free_port
+from tests.integration.cli.cluster import Command, Registry
+from tests.support.ports import free_port
 
 App = dict[str, Any]
 

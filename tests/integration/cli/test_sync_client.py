@@ -9,9 +9,9 @@ from typing import TypeVar
 
 import pytest
 
-from tests.integration.cli.cluster import free_port
 from tests.integration.cli.pusher_server import Act, Conversation, pusher_server
 from tests.integration.cli.test_client import closing, quick, tell
+from tests.support.ports import free_port
 from wsmesh.client import (
     Authorization,
     Connected,

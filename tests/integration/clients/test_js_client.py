@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 import pytest_asyncio
 
-from tests.support.clusters import running_cluster, set_rule
+from tests.support.clusters import running_cluster, set_rule, settle
 from tests.support.flow import Heard, busiest, check, flowing
 from tests.support.pusher_js import PusherJs
 from tests.support.waiting import until
@@ -97,6 +97,7 @@ async def test_what_the_history_holds_no_more_is_told(cluster: Cluster) -> None:
         position = (await js.next("position"))["position"]
     async with flowing(cluster, "few") as flow:
         await until(lambda: flow.published > 10, SECONDS)
+    await settle(cluster)
     async with pusher_js(cluster, positions={"few": position}) as js:
         await js.subscribe("few")
         assert (await js.next("recovered"))["recovered"] is False

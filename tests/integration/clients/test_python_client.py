@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 import pytest_asyncio
 
-from tests.support.clusters import running_cluster, set_rule, trust
+from tests.support.clusters import running_cluster, set_rule, settle, trust
 from tests.support.flow import Heard, busiest, check, flowing
 from tests.support.waiting import until
 from wsmesh.client import Client, Event, Item, Lost, Subscribed, SyncClient
@@ -168,6 +168,7 @@ async def test_what_the_history_holds_no_more_is_told(cluster: Cluster) -> None:
         position = client.position("few")
     async with flowing(cluster, "few") as flow:
         await until(lambda: flow.published > 10, SECONDS)
+    await settle(cluster)
     assert position is not None
     told: list[Item] = []
     async with AsyncExitStack() as stack, asyncio.timeout(SECONDS):

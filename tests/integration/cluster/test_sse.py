@@ -13,7 +13,7 @@ from pathlib import Path
 import aiohttp
 import yarl
 
-from tests.support.clusters import running_cluster, trust
+from tests.support.clusters import running_cluster, settle, trust
 from tests.support.sse import Reader
 from tests.support.waiting import until
 from wsmesh_demo.cluster import Cluster
@@ -125,6 +125,7 @@ async def test_a_stream_goes_on_over_a_killed_and_a_drained_node(tmp_path: Path)
         async with http_to(cluster) as publisher:
             for number in range(MESSAGES):
                 if number == 20:
+                    await settle(cluster)  # an order of what comes from two nodes is not promised
                     killed = await node_with_stream(cluster, publisher)
                     await cluster.nodes.kill(killed)
                 if number == 40:

@@ -100,7 +100,7 @@ def test_stop(demo: Demo) -> None:
     assert demo.make("demo", NODES=2, DETACH=1).returncode == 0
     done = demo.make("demo-stop")
     assert (done.returncode, done.stdout) == (0, "the demo has ended\n")
-    assert demo.leftovers() == []
+    demo.wait_until_nothing_runs()
     assert sorted(entry.name for entry in demo.folder.iterdir()) == ["logs", "supervisor.pid"]
     again = demo.make("demo-stop")
     assert (again.returncode, again.stdout) == (0, "no demo runs\n")

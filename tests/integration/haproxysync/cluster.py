@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import os
-import socket
 import ssl
 import sys
 from collections.abc import Awaitable, Callable
@@ -17,6 +16,8 @@ from typing import Any
 import jinja2
 from aiohttp import ClientSession, WSMsgType, web
 
+from tests.support.ports import free_port
+
 TEMPLATE = Path(__file__).parents[3] / "roles/haproxy/templates/haproxy.cfg.j2"
 KEY = "balancer-key-of-the-tests-0123456789"
 COOKIE = "wsmesh_node"
@@ -26,12 +27,6 @@ HAPROXY = os.environ.get("HAPROXY_BINARY", "haproxy")
 PYTHON = os.environ.get("BALANCER_PYTHON", sys.executable)
 """The Python that haproxy-sync runs with; a balancer may have one as old as 3.10."""
 SOURCE = TEMPLATE.parents[3] / "services/haproxysync/src"
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 10.0) -> None:

@@ -13,7 +13,8 @@ import trustme
 from aiohttp import ClientSession, TCPConnector
 from yarl import URL
 
-from tests.integration.haproxysync.cluster import COOKIE, Cluster, Node, free_port
+from tests.integration.haproxysync.cluster import COOKIE, Cluster, Node
+from tests.support.ports import free_port
 
 EVENTS = "/apps/key/events"
 

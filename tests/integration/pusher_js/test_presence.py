@@ -15,9 +15,9 @@ import pusher  # type: ignore[import-untyped]
 import pytest
 import pytest_asyncio
 
-from tests.support.clusters import official_client, running_cluster
+from tests.support.clusters import PATIENT, official_client, running_cluster, settle
 from tests.support.pusher_js import AuthServer, PusherJs
-from wsmesh.client import Client, Event, Publisher, Subscribed, signer
+from wsmesh.client import Client, Event, Subscribed, signer
 from wsmesh_demo.cluster import Cluster
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -39,7 +39,7 @@ class Connect(Protocol):
 async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
     folder = tmp_path_factory.mktemp("cluster") / "state"
     lease = {"LEASE_SECONDS": str(LEASE_SECONDS)}
-    async with running_cluster(folder, nodes=2, registry_settings=lease) as cluster:
+    async with running_cluster(folder, nodes=2, registry_settings=lease, node_settings=PATIENT) as cluster:
         yield cluster
 
 
@@ -88,19 +88,11 @@ async def ask(cluster: Cluster, node: int, what: str, *arguments: Any) -> Any:
     return await asyncio.to_thread(getattr(library(cluster, node), what), *arguments)
 
 
-async def subscriptions(cluster: Cluster, room: str, number: int) -> None:
+async def subscriptions(cluster: Cluster, room: str, number: int, seconds: float = 30.0) -> None:
     """Wait until a room has so many connections in the cluster."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(seconds):
         while (await ask(cluster, 1, "channel_info", room, ["subscription_count"]))["subscription_count"] != number:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
-
-
-async def settle(cluster: Cluster) -> None:
-    """Publish at each node until the other holds it: then each knows who is at the other, however slow the mesh is."""
-    app = cluster.app
-    for node in (1, 2):
-        async with Publisher(cluster.nodes[node].client_url, app.id, publish_key=app.publish_key) as publisher:
-            await publisher.publish(["settled"], "mark", "", acks=1)
 
 
 async def heard(cluster: Cluster, node: int, room: str, *clients: PusherJs) -> None:
@@ -182,8 +174,9 @@ async def test_who_resumes_hears_who_is_present_and_what_it_missed(
     await eve.next("member_added")
     await eve.do("disconnect")
     await ada.next("member_removed")
-    await ada.do("unsubscribe", channel=room)
     await zoe.subscribe(room)
+    await ada.do("unsubscribe", channel=room)
+    await zoe.next("member_removed")
     await ask(cluster, 2, "trigger", room, "news", "missed")
     await zoe.next("event", channel=room)
     await eve.do("connect")
@@ -270,9 +263,9 @@ async def test_the_members_of_a_killed_node_go_once_and_come_back(
     for js in watching:
         back = {(await js.next("member_added", seconds=GONE_SECONDS))["data"]["id"] for _ in range(2)}
         assert back == {"ada", "zoe"}
-    await subscriptions(cluster, room, 7)
-    await heard(cluster, 1, room, *watching)
-    await heard(cluster, 2, room, *watching)
+    await subscriptions(cluster, room, 7, GONE_SECONDS)
+    await heard(cluster, 1, room, *watching, *dying)
+    await heard(cluster, 2, room, *watching, *dying)
     for js in (*watching, *dying):
         assert sorted(await js.members(room)) == everybody
         assert js.seen("member_removed") == []

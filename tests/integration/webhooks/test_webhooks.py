@@ -203,15 +203,18 @@ async def test_the_telling_node_is_killed(tmp_path: Path) -> None:
         await cluster.nodes.kill(teller)
         receiver.deliveries.clear()
         receiver.answers["/all"] = 200
-        await receiver.until(lambda: receiver.deliveries, 2 * SECONDS)
-        assert checked(cluster, receiver, "/all") == [occupied(same)]
+        await receiver.until(lambda: occupied(same) in receiver.events("/all"), 2 * SECONDS)
 
         await client.close()
         await receiver.until(lambda: vacated("room") in receiver.events("/all"), SECONDS)
         await cluster.nodes.start(teller)
         await more.close()
         await receiver.until(lambda: vacated(same) in receiver.events("/all"), SECONDS)
-        assert checked(cluster, receiver, "/all") == [occupied(same), vacated("room"), vacated(same)]
+        # The dead one may have sent it, too, and not have heard that it had come.
+        events = checked(cluster, receiver, "/all")
+        once = [event for place, event in enumerate(events) if event not in events[:place]]
+        assert once == [occupied(same), vacated("room"), vacated(same)]
+        assert all(event == occupied(same) for event in events if events.count(event) > 1)
 
 
 async def test_a_rolling_restart_repeats_nothing(tmp_path: Path) -> None:
