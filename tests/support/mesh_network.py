@@ -9,7 +9,16 @@ from typing import Any
 
 import msgspec
 
-from wsnode.domain.effects import Deliver, Effect, Gap, PeerChanged, PeerForgotten, PeerSnapshot, Request
+from wsnode.domain.effects import (
+    Deliver,
+    Effect,
+    Gap,
+    PeerChanged,
+    PeerConnections,
+    PeerForgotten,
+    PeerSnapshot,
+    Request,
+)
 from wsnode.domain.mesh import Member, Mesh, MeshLimits, UnknownStream
 from wsnode.domain.messages import Event, Message, StreamId, stream_id
 from wsnode.domain.wire import Goodbye, Hello, HelloAnswer, Pull, Pulled, Push, PushAnswer, Snapshot
@@ -30,6 +39,10 @@ class SimNode:
     gaps: list[tuple[int, int]] = field(default_factory=list)
     snapshots: list[str] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
+    clients: dict[str, int] = field(default_factory=dict)
+    """Its connections by app, which the test sets."""
+    clients_of: dict[str, dict[str, int]] = field(default_factory=dict)
+    """The connections of other nodes, as it was told."""
 
     def act(self, effects: list[Effect]) -> None:
         """Note what the mesh decided."""
@@ -45,6 +58,8 @@ class SimNode:
                     self.snapshots.append(node)
                 case PeerForgotten(node):
                     self.forgotten.append(node)
+                case PeerConnections(node, connections):
+                    self.clients_of[node] = connections
 
 
 class Network:
@@ -64,6 +79,7 @@ class Network:
 
     def start(self, name: str) -> SimNode:
         """Start a node, or start it again after `kill`."""
+        clients: dict[str, int] = {}
         mesh = Mesh(
             node=name,
             stream=stream_id(name, self.now),
@@ -72,8 +88,9 @@ class Network:
             limits=self.limits,
             uniform=self.random.uniform,
             snapshot=Snapshot,
+            connections=lambda: dict(clients),
         )
-        self.nodes[name] = SimNode(mesh)
+        self.nodes[name] = SimNode(mesh, clients=clients)
         self.set_members()
         return self.nodes[name]
 

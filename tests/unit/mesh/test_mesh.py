@@ -149,7 +149,7 @@ def test_a_snapshot_from_before_a_gap_does_not_do() -> None:
         net.now += 1
         net.publish("a")
         a.tick(net.now)
-    late = a._push(29, [])
+    late = a._push(a.peers["b"], 29, [], net.now)
     b.receive_push(late, net.now)
     assert not peer.greeted
     b.answered(hello, early, net.now)
@@ -189,6 +189,47 @@ def test_a_silent_peer_without_a_lease_is_down_and_its_clients_are_forgotten() -
     net.advance(0.2)
     assert net.nodes["a"].states[-1] == ("b", "down")
     assert net.nodes["a"].forgotten == ["b"]
+
+
+def test_a_peer_is_down_before_it_is_forgotten() -> None:
+    """Also where logs are kept for less time than it takes to be down, its clients go with it."""
+    net = Network("ab", down_after=60, log_seconds=10)
+    net.settle()
+    net.kill("b")
+    net.set_members()
+    net.advance(12)
+    assert "b" not in net.nodes["a"].mesh.peers
+    assert net.nodes["a"].states[-1] == ("b", "down")
+    assert net.nodes["a"].forgotten == ["b"]
+
+
+def test_a_busy_node_tells_its_connections() -> None:
+    """What a heartbeat says goes with messages where these leave no time for one."""
+    net = Network("ab")
+    net.settle()
+    for number in range(1, 6):
+        net.nodes["a"].clients["app"] = number
+        for _ in range(15):
+            net.publish("a")
+            net.advance(0.1)
+        assert net.nodes["b"].clients_of["a"]["app"] == number
+
+
+def test_a_hello_of_another_nodes_stream_is_malformed() -> None:
+    """Nobody can take another node's place: nothing changes, and an answer of that kind is a failure."""
+    net = Network("ab")
+    net.settle()
+    mesh = net.nodes["b"].mesh
+    stream = mesh.peers["a"].stream
+    with pytest.raises(Malformed, match="c~5 is no stream of a"):
+        mesh.receive_hello(Hello("a", "c~5", "here", "http://a", 0, {}, Snapshot()), net.now)
+    assert mesh.peers["a"].stream == stream
+    net.kill("a")
+    fresh = net.start("d").mesh
+    (hello,) = [request for request in fresh.due(net.now) if request.node == "b"]
+    assert fresh.answered(hello, HelloAnswer("b", "c~5", 0, {}, Snapshot()), net.now) == []
+    assert fresh.peers["b"].stream is None
+    assert fresh.peers["b"].retries == 1
 
 
 def test_a_peer_that_was_down_is_met_again() -> None:
@@ -494,7 +535,7 @@ def test_who_has_skipped_a_message_does_not_hold_it() -> None:
 
 def test_pulls_follow_each_other_while_there_is_more() -> None:
     """Once a pull has helped, the rest is fetched at once, though the origin lives and might push it."""
-    streams = Streams("own~1", max_seconds=60, patience=1, uniform=lambda low, _: low)
+    streams = Streams("own~1", max_seconds=60, patience=1, hope=5, uniform=lambda low, _: low)
     streams.meet("a~1", 0, now=0)
     streams.hear("c", {"a~1": 9}, now=0)
     assert streams.due({"c"}, {"a~1"}, now=0.5) == []
@@ -543,7 +584,7 @@ def test_a_joining_node_does_not_wait_for_what_died_with_a_peer() -> None:
 
 def test_a_hole_behind_the_first_message_that_came_is_a_gap() -> None:
     """Of a stream that was not followed from its start, what is missing among the messages that arrived is counted."""
-    streams = Streams("own~1", max_seconds=60, patience=1, uniform=lambda low, _: low)
+    streams = Streams("own~1", max_seconds=60, patience=1, hope=5, uniform=lambda low, _: low)
     streams.meet("a~1", 9, now=0)
 
     def push(oldest: int, *seqs: int) -> list[Effect]:
@@ -555,3 +596,48 @@ def test_a_hole_behind_the_first_message_that_came_is_a_gap() -> None:
     assert gap == Gap("a~1", 5, 7)
     assert [message.seq for each in delivered if isinstance(each, Deliver) for message in each.messages] == [5, 6, 8]
     assert streams.gaps == 3
+
+
+def lacking() -> tuple[Streams, list[Effect]]:
+    """Of a dead node's stream b says that it has 1 to 20; c has given 11 to 20, and does not hold what came before."""
+    streams = Streams("own~1", max_seconds=60, patience=1, hope=5, uniform=lambda low, _: low)
+    streams.meet("a~1", 0, now=0)
+    for node in "bc":
+        streams.hear(node, {"a~1": 20}, now=0)
+    late = [Raw(encoded(Message(seq, event("x")))) for seq in range(11, 21)]
+    assert streams.due({"c"}, set(), now=0) == [("c", Pull("a~1", 0))]
+    return streams, streams.pulled("c", Pulled("a~1", 11, 20, 10, late), now=0)
+
+
+@pytest.mark.parametrize("how", ["it is gone", "it does not answer", "it does not answer pulls"])
+def test_what_a_silent_node_has_is_waited_for_and_then_given_up(how: str) -> None:
+    """While a peer that has more may come back nothing is given up; then what others hold is delivered after all."""
+    streams, effects = lacking()
+    assert effects == []
+    up = {"b", "c"} if how == "it does not answer pulls" else {"c"}
+    if how == "it is gone":
+        streams.lost("b")
+    elif how == "it does not answer pulls":
+        assert streams.due(up, set(), now=1) == [("b", Pull("a~1", 0))]
+        streams.pull_failed("b", "a~1", now=1)
+    assert streams.due(up, set(), now=4.9) == []
+    assert streams.due(up, set(), now=5) == [("c", Pull("a~1", 0))]
+    gap, delivered = streams.pulled("c", Pulled("a~1", 11, 20, 10, []), now=5)
+    assert gap == Gap("a~1", 1, 10)
+    assert isinstance(delivered, Deliver)
+    assert [message.seq for message in delivered.messages] == list(range(11, 21))
+    assert streams.due(up, set(), now=6) == []
+
+
+def test_a_node_that_comes_back_gives_what_only_it_has() -> None:
+    """A pull that came to nothing is repeated once the peer has said something, and there is no gap."""
+    streams, _ = lacking()
+    assert streams.due({"b", "c"}, set(), now=1) == [("b", Pull("a~1", 0))]
+    streams.pull_failed("b", "a~1", now=1)
+    streams.hear("b", {"a~1": 20}, now=2)
+    assert streams.due({"b", "c"}, set(), now=2) == [("b", Pull("a~1", 0))]
+    early = [Raw(encoded(Message(seq, event("x")))) for seq in range(1, 11)]
+    (delivered,) = streams.pulled("b", Pulled("a~1", 1, 20, 0, early), now=2)
+    assert isinstance(delivered, Deliver)
+    assert [message.seq for message in delivered.messages] == list(range(1, 21))
+    assert streams.gaps == 0

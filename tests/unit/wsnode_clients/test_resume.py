@@ -179,6 +179,14 @@ def test_a_node_that_is_behind_does_not_deliver_again() -> None:
     assert written(deliver(hub, event("a")))[0][1] == {"1.0", "2.0"}
 
 
+def test_more_than_this_node_has_said_is_not_believed() -> None:
+    """Nobody can have seen it: the client is told where the node is, and gets what it says from now on."""
+    hub = make_hub()
+    session = make_session(hub)
+    assert resume(session, "a", {STREAM: 2**53 - 1}) == [answer("a", {STREAM: 0}, recovered=False)]
+    assert written(deliver(hub, event("a")))[0][1] == {SOCKET}
+
+
 def test_an_unknown_stream_is_passed_over_too() -> None:
     """Also where nothing can be said of what was missed, nothing is delivered twice, for as long as it may come."""
     hub = make_hub(max_seconds=100)

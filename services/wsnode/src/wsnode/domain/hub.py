@@ -70,7 +70,7 @@ class Hub:
         self._sessions = Sessions()
         self._subscriptions = Subscriptions()
         self._events = Events(history)
-        self._resuming = Resuming(history, self._subscriptions, position, floors)
+        self._resuming = Resuming(stream, history, self._subscriptions, position, floors)
         self._clientele = Clientele(stream, self._subscriptions, lambda: self.directory, observe)
         self._presence = self._clientele.presence
         self._node = node_of(stream)
@@ -173,7 +173,9 @@ class Hub:
         answer = succeeded(name, data if resumed is None else data | resumed.data)
         if resumed is not None and resumed.recovered:
             return Joined([answer], resumed.missed)
-        return Joined([answer, *(self._cached(key, position or {}) if channel.cached else ())])
+        return Joined(
+            [answer, *(self._cached(key, start.position if start is not None else {}) if channel.cached else ())]
+        )
 
     def listen(
         self, session: Session, app: App, names: Iterable[str], now: float, position: dict[StreamId, int]
@@ -192,7 +194,7 @@ class Hub:
             entries = self._resuming.missed(session, key, channel, start, now)
             answers.append(succeeded(name, {"recovered": entries is not None}))
             if entries is None and channel.cached:
-                answers += self._cached(key, position)
+                answers += self._cached(key, start.position)
             missed += ((name, entry) for entry in entries or ())
         missed.sort(key=lambda it: (it[1].at, it[1].stream, it[1].seq))
         return Listening(answers, missed, start.known | start.ahead, start.ahead)

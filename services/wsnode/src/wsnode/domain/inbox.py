@@ -30,6 +30,8 @@ class Inbox:
         """When something of the stream was last heard."""
         self.claims: dict[str, int] = {}
         """Node -> the number up to which it says it has the stream, as far as that is more than is here."""
+        self.silent: set[str] = set()
+        """Nodes whose last pull came to nothing: they are asked again once they have said something."""
         self.unable: dict[str, int] = {}
         """Node -> the oldest message it still holds, where that is later than what is missing here."""
         self.lacking_since: float | None = None
@@ -72,6 +74,7 @@ class Inbox:
 
     def claim(self, node: str, seq: int, now: float) -> None:
         """A node says that it has the stream up to `seq`."""
+        self.silent.discard(node)
         if seq > self.have:
             self.claims[node] = seq
             if self.lacking_since is None:
@@ -80,9 +83,10 @@ class Inbox:
             self.withdraw(node)
 
     def withdraw(self, node: str) -> None:
-        """A node has nothing that is missing here, or does not answer."""
+        """A node has nothing that is missing here, or is gone."""
         self.claims.pop(node, None)
         self.unable.pop(node, None)
+        self.silent.discard(node)
         if not self.claims:
             self.lacking_since = None
 

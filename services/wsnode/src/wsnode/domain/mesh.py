@@ -68,7 +68,13 @@ class Mesh:
         self.node = node
         self.stream = stream
         self.log = StreamLog(limits.log_seconds)
-        self.streams = Streams(stream, max_seconds=limits.log_seconds, patience=limits.heartbeat, uniform=uniform)
+        self.streams = Streams(
+            stream,
+            max_seconds=limits.log_seconds,
+            patience=limits.heartbeat,
+            hope=limits.down_after,
+            uniform=uniform,
+        )
         self.peers: dict[str, Peer] = {}
         self.dropped_early = 0
         """Messages that left the logs for want of room, before their age."""
@@ -161,7 +167,7 @@ class Mesh:
             silence = now - peer.silent_since()
             # A lease that lives says that the peer does, though not to us: it stays suspect and keeps its clients.
             given_up = not peer.member or not self.registry_reachable
-            if peer.state != "down" and silence > self._limits.down_after and given_up:
+            if peer.state != "down" and silence > min(self._limits.down_after, self._limits.log_seconds) and given_up:
                 effects += self._change(peer, "down", f"no answer for {silence:.1f} s")
                 effects.append(PeerForgotten(peer.node))
                 peer.greeted = False  # when it comes back, a hello brings what its clients amount to
@@ -208,13 +214,13 @@ class Mesh:
             return
         while len(peer.in_flight) < self._limits.in_flight and peer.sent < self.log.last:
             entries = self.log.after(peer.sent, self._limits.batch_bytes)
-            push = self._push(entries[0].seq - 1, [Raw(entry.raw) for entry in entries])
+            push = self._push(peer, entries[0].seq - 1, [Raw(entry.raw) for entry in entries], now)
             peer.sent = entries[-1].seq
             yield self._send(peer, push, now)
             if peer.failures:  # one probe at a time until it answers again
                 return
         if not peer.in_flight and peer.last_sent <= now - self._limits.heartbeat:
-            yield self._send(peer, self._push(peer.sent, []), now)
+            yield self._send(peer, self._push(peer, peer.sent, [], now), now)
 
     def farewell(self) -> list[Request]:
         """Tell every peer that this run has ended."""
@@ -238,11 +244,12 @@ class Mesh:
             floors=self._holes(),
         )
 
-    def _push(self, after: int, messages: list[Raw]) -> Push:
-        # Only heartbeats carry counts and position: with messages they would come too often to be worth their bytes.
-        if messages:
+    def _push(self, peer: Peer, after: int, messages: list[Raw], now: float) -> Push:
+        # Counts and position go once a heartbeat: with all messages they would come too often to be worth their bytes.
+        if messages and peer.last_beat > now - self._limits.heartbeat:
             return Push(self.stream, self.log.oldest, after, messages, {}, {})
-        return Push(self.stream, self.log.oldest, after, [], self._connections(), self.position(), self._holes())
+        peer.last_beat = now
+        return Push(self.stream, self.log.oldest, after, messages, self._connections(), self.position(), self._holes())
 
     # What came of it
 
@@ -256,8 +263,8 @@ class Mesh:
         peer.in_flight.remove(request.number)
         peer.tried = True
         if isinstance(answer, HelloAnswer):
-            if answer.node != peer.node:
-                return self._failed(peer, f"{peer.address} says that it is {answer.node}", now)
+            if answer.node != peer.node or node_of(answer.stream) != peer.node:
+                return self._failed(peer, f"{peer.address} says that it is {answer.node}, {answer.stream}", now)
             effects = self._meet(peer, answer.stream, answer.last, answer.snapshot, now)
             peer.aims = answer.position
             return [*effects, *self._heard(peer, answer, now)]
@@ -303,9 +310,11 @@ class Mesh:
     # What peers say
 
     def receive_hello(self, hello: Hello, now: float) -> tuple[HelloAnswer, list[Effect]]:
-        """A peer announces a run of itself. Raises SameNode."""
+        """A peer announces a run of itself. Raises SameNode and Malformed; then nothing has changed."""
         if hello.node == self.node:
             raise SameNode(hello.stream)
+        if node_of(hello.stream) != hello.node:
+            raise Malformed(f"{hello.stream} is no stream of {hello.node}")
         peer = self.peers.setdefault(hello.node, Peer(hello.node, hello.address, first_seen=now))
         peer.address = hello.address
         effects = self._meet(peer, hello.stream, hello.last, hello.snapshot, now)
@@ -322,7 +331,7 @@ class Mesh:
         if peer is None or peer.stream != push.stream:
             raise UnknownStream(push.stream)
         effects = self._mended(self.streams.pushed(node, push, now), now)
-        if not push.messages:
+        if push.position:
             effects.append(PeerConnections(node, push.connections))
             peer.position, peer.floors = push.position, push.floors
             self.streams.hear(node, push.position, now)
@@ -389,8 +398,9 @@ class Mesh:
             return []
         if state == "suspect":
             for other in self.peers.values():
-                other.last_sent = float("-inf")  # whoever has its last messages should hear at once who lacks them
-        if state != "up":
+                # Whoever has its last messages should hear at once who lacks them.
+                other.last_sent = other.last_beat = float("-inf")
+        if state == "down":
             self.streams.lost(peer.node)
         peer.state = state
         return [PeerChanged(peer.node, state, reason)]

@@ -42,6 +42,8 @@ class Peer:
     """The numbers of the requests that have not been answered."""
     last_answer: float = float("-inf")
     last_sent: float = float("-inf")
+    last_beat: float = float("-inf")
+    """When it was last told this node's counts and position."""
     retry_at: float = float("-inf")
     failures: int = 0
     retries: int = 0

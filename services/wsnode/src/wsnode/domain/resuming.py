@@ -23,11 +23,15 @@ MAX_AHEAD = 4 * MAX_STREAMS
 
 
 class Start(NamedTuple):
-    """A client's position when it subscribes, this node's, and where the client is ahead of it."""
+    """A client's position when it subscribes, this node's, and where the client is ahead of it.
+
+    Of this node's own stream nobody can have seen more than it said: `possible` is whether the client does not claim so.
+    """
 
     position: dict[StreamId, int]
     known: dict[StreamId, int]
     ahead: dict[StreamId, int]
+    possible: bool
 
 
 class Resumed(NamedTuple):
@@ -39,10 +43,13 @@ class Resumed(NamedTuple):
 
 
 class Resuming:
-    """`position` is how far each stream has been delivered here, `floors` up to where each may be incomplete here."""
+    """`position` is how far each stream has been delivered here, `floors` up to where each may be incomplete here; the
+    node's `own` stream is one of them.
+    """
 
     def __init__(
         self,
+        own: StreamId,
         history: History,
         subscriptions: Subscriptions,
         position: Callable[[], dict[StreamId, int]],
@@ -50,6 +57,7 @@ class Resuming:
     ) -> None:
         self.replayed = 0
         """Events that clients had missed and got when they resumed."""
+        self._own = own
         self._history = history
         self._subscriptions = subscriptions
         self._position = position
@@ -60,12 +68,15 @@ class Resuming:
         """Look at a position that a client sends with a subscribe. Raises WrongPosition; changes nothing."""
         known = self._position()
         ahead = ahead_of(position, known)
+        possible = ahead.pop(self._own, None) is None
+        if not possible:
+            position = {stream: seq for stream, seq in position.items() if stream != self._own}
         if ahead:
             channels = self._subscriptions.of(session.app_id)
             there = (channels[name].ahead.get(session) for name in session.channels)
             if len(ahead) + sum(len(it.numbers) for it in there if it is not None) > MAX_AHEAD:
                 raise WrongPosition("The positions of this connection name too many messages that are not here yet")
-        return Start(position, known, ahead)
+        return Start(position, known, ahead, possible)
 
     def resume(self, session: Session, key: Key, channel: Channel, start: Start, now: float) -> Resumed:
         """Go on from a position; from an empty one the client only wants to know the present one."""
@@ -81,10 +92,10 @@ class Resuming:
 
     def missed(self, session: Session, key: Key, channel: Channel, start: Start, now: float) -> list[Entry] | None:
         """What a client has missed of a channel, None: that cannot be said; and remember where it is ahead."""
-        position, known, ahead = start
+        position, known, ahead, possible = start
         if ahead:
             channel.ahead[session] = Ahead(ahead, now + 2 * self._history.max_seconds)
-        missed = self._history.missed(key, position, known, self._floors()) if position else None
+        missed = self._history.missed(key, position, known, self._floors()) if position and possible else None
         self.replayed += len(missed or ())
         return missed
 

@@ -20,10 +20,18 @@ RETIRED = 10
 
 
 class Streams:
-    """Inboxes by stream. `max_seconds` is the age of the logs; `patience` how long a living origin may take to push."""
+    """Inboxes by stream. `max_seconds` is the age of the logs; `patience` how long a living origin may take to push, and
+    `hope` how long what is missing is waited for, from nodes that have it and do not answer.
+    """
 
     def __init__(
-        self, own: StreamId, *, max_seconds: float, patience: float, uniform: Callable[[float, float], float]
+        self,
+        own: StreamId,
+        *,
+        max_seconds: float,
+        patience: float,
+        hope: float,
+        uniform: Callable[[float, float], float],
     ) -> None:
         self.received = 0
         self.gaps = 0
@@ -35,6 +43,7 @@ class Streams:
         self._own = own
         self._max_seconds = max_seconds
         self._patience = patience
+        self._hope = hope
         self._uniform = uniform
         self.lacking: set[StreamId] = set()
         """Streams of which somebody may have more than is here."""
@@ -76,7 +85,7 @@ class Streams:
                     self.lacking.add(stream)
 
     def lost(self, node: str) -> None:
-        """A peer does not answer: it is of no help now."""
+        """A peer is gone: it will be of no help."""
         for inbox in self.inboxes.values():
             inbox.withdraw(node)
 
@@ -116,7 +125,7 @@ class Streams:
         """A pull came to nothing."""
         if (inbox := self.inboxes.get(stream)) is not None:
             inbox.pulling = False
-            inbox.withdraw(node)
+            inbox.silent.add(node)
             inbox.retry_at = now + RETRY * self._uniform(0.5, 1.5)
 
     def due(self, up: Iterable[str], living: set[StreamId], now: float) -> list[tuple[str, Pull]]:
@@ -131,7 +140,13 @@ class Streams:
             patience = self._patience if stream in living else 0.0
             if inbox.pulling or now < inbox.retry_at or now - inbox.lacking_since < patience:
                 continue
-            able = sorted(node for node in inbox.claims if node in reachable and node not in inbox.unable)
+            answering = sorted(node for node in inbox.claims if node in reachable and node not in inbox.silent)
+            able = [node for node in answering if node not in inbox.unable]
+            if not able and now - inbox.lacking_since >= self._hope:
+                for node in inbox.claims.keys() - answering:
+                    inbox.withdraw(node)
+                inbox.unable.clear()  # asked once more, what they hold is all there is
+                able = answering
             if able:
                 node = able[int(self._uniform(0, len(able) - 1e-9))]
                 inbox.pulling = True

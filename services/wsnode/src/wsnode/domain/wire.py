@@ -47,7 +47,7 @@ class HelloAnswer(Struct, frozen=True):
 
 
 class Push(Struct, frozen=True):
-    """Messages of the sender's stream that follow `after`; without any it is a heartbeat."""
+    """Messages of the sender's stream that follow `after`, and once a heartbeat what its clients and position are."""
 
     stream: StreamId
     oldest: int
@@ -56,7 +56,8 @@ class Push(Struct, frozen=True):
     messages: list[Raw]
     connections: dict[str, int]
     position: dict[StreamId, int]
-    """What the sender has of all streams; only heartbeats carry it, as answers do."""
+    """What the sender has of all streams, its own among them, as answers say it; empty: nothing is said of this, nor of
+    connections and floors."""
     floors: dict[StreamId, int] = {}
     """Of each stream the number up to which messages may never have come to the sender, where that is not 0."""
 
