@@ -173,9 +173,8 @@ class Hub:
         answer = succeeded(name, data if resumed is None else data | resumed.data)
         if resumed is not None and resumed.recovered:
             return Joined([answer], resumed.missed)
-        return Joined(
-            [answer, *(self._cached(key, start.position if start is not None else {}) if channel.cached else ())]
-        )
+        seen = {} if start is None else start.position
+        return Joined([answer, *(self._cached(key, seen) if channel.cached else ())])
 
     def listen(
         self, session: Session, app: App, names: Iterable[str], now: float, position: dict[StreamId, int]

@@ -25,7 +25,7 @@ MAX_AHEAD = 4 * MAX_STREAMS
 class Start(NamedTuple):
     """A client's position when it subscribes, this node's, and where the client is ahead of it.
 
-    Of this node's own stream nobody can have seen more than it said: `possible` is whether the client does not claim so.
+    Nobody can have seen more of this node's own stream than it said: `possible` is False if the client says so.
     """
 
     position: dict[StreamId, int]

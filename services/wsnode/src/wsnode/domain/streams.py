@@ -20,8 +20,8 @@ RETIRED = 10
 
 
 class Streams:
-    """Inboxes by stream. `max_seconds` is the age of the logs; `patience` how long a living origin may take to push, and
-    `hope` how long what is missing is waited for, from nodes that have it and do not answer.
+    """Inboxes by stream. Times in seconds: `max_seconds` is the age of the logs, `patience` how long a living origin
+    may take to push, and `hope` how long what is missing is waited for, from nodes that have it and do not answer.
     """
 
     def __init__(
