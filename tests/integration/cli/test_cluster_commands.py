@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from tests.integration.cli import cluster
 from tests.integration.cli.cluster import Command, Registry, until
 from tests.support.ports import free_port
+from wsmesh.client import Publisher
 
 App = dict[str, Any]
 
@@ -92,6 +94,34 @@ def test_numbered_messages(here: Command) -> None:
     ]
 
 
+def test_repeating_with_an_idempotency_key(here: Command) -> None:
+    """The command with the same key is answered with the same id, and what it published is heard once."""
+    heard = Listening(here, "orders", "--count", "3")
+    once = ["publish", "orders", "paid", "1", "--json", "--idempotency-key", "order-1"]
+    first, again = (here(*once).json["id"] for _ in range(2))
+    assert again == first
+    many = ["publish", "orders", "paid", "{n}", "--json", "--count", "2", "--interval", "0"]
+    others, repeated = (here(*many, "--idempotency-key", "other-{n}").out for _ in range(2))
+    assert repeated == others
+    ids = [first, *(json.loads(line)["id"] for line in others.splitlines())]
+    assert len(set(ids)) == 3
+    assert [(line["data"], line["id"]) for line in heard.lines()] == list(zip(["1", "1", "2"], ids, strict=True))
+    conflict = here(*once[:3], "2", "--idempotency-key", "order-1")
+    assert conflict.code == 3
+    assert "idempotency_conflict" in conflict.err
+
+
+def test_a_publisher_repeats(here: Command, app: App) -> None:
+    """`Publisher` with the same key is answered with the same id, over another connection too."""
+
+    async def publish(key: str | None) -> object:
+        async with Publisher(here.environ["WSMESH_URL"], app["id"], publish_key=app["publish_key"]) as publisher:
+            return (await publisher.publish(["news"], "e", "1", idempotency_key=key))["id"]
+
+    first, again, other = (asyncio.run(publish(key)) for key in ("k", "k", None))
+    assert first == again != other
+
+
 @pytest.mark.parametrize(
     ("arguments", "environ", "code", "text"),
     [
@@ -100,6 +130,9 @@ def test_numbered_messages(here: Command) -> None:
         (["news", "x", "y"], {"WSMESH_APP_SECRET": "wrong secret, very wrong"}, 3, "auth_signature"),
         (["news", "x", "y", "--acks", "5"], {}, 3, "acks"),
         (["news", "x", "y", "--app", "unknown"], {}, 3, "unknown"),
+        (["news", "x", "y", "--idempotency-key", "ü"], {}, 3, "1 to 128 printable ASCII characters"),
+        (["news", "x", "y", "--idempotency-key", "a\nb"], {}, 2, "expected printable characters"),
+        (["news", "x", "y", "--idempotency-key", "k", "--count", "2"], {}, 2, "expected {n} in it"),
         (["news", "x", "y", "--acks", "most"], {}, 2, "found 'most', expected 0, 1, 2 … or all"),
         (["news", "x", "y"], {"WSMESH_APP_SECRET": ""}, 2, "WSMESH_PUBLISH_KEY: not set"),
         (["news", "x", "y"], {"WSMESH_APP": ""}, 2, "--app: not given"),

@@ -28,8 +28,16 @@ def publish(
         str | None, typer.Option(help="Other nodes that must hold it before the answer: 0, 1, 2 … or all.")
     ] = None,
     socket_id: Annotated[str | None, typer.Option(help="Client that does not get it.")] = None,
+    idempotency_key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY",
+            help="Name of this one event, of your making: 1 to 128 printable ASCII characters. When there was no "
+            "answer, or too few nodes confirmed, repeat the command with the same key: it makes no second event.",
+        ),
+    ] = None,
     count: Annotated[
-        int | None, typer.Option(min=1, help=f"Publish this often; {NUMBER} in DATA is the number.")
+        int | None, typer.Option(min=1, help=f"Publish this often; {NUMBER} in DATA and KEY is the number.")
     ] = None,
     interval: Annotated[float, typer.Option(min=0, help="Seconds from one to the next.")] = 1.0,
     app_id: AppId = None,
@@ -53,20 +61,30 @@ def publish(
 
         echo '{"total": 3}' | wsmesh publish orders changed - --channel private-orders --acks all
 
+        wsmesh publish orders paid '{"order": 4711}' --idempotency-key order-4711-paid
+
         wsmesh publish news tick '{"number": {n}}' --count 100 --interval 0.1
     """
     given = AppAccess(id=app_id, key=key, secret=secret, publish_key=publish_key)
     wanted = _acks(acks)
+    _check_key(idempotency_key, count)
     text = _standard_input() if data == "-" else data
+
+    def numbered(template: str, number: int) -> str:
+        return template if count is None else template.replace(NUMBER, str(number))
 
     async def work() -> None:
         async with await _publisher(target_of(ctx), given) as publisher:
             for number in range(1, (count or 1) + 1):
                 if number > 1:
                     await asyncio.sleep(interval)
-                numbered = text if count is None else text.replace(NUMBER, str(number))
                 answer = await publisher.publish(
-                    [channel, *(more or [])], event, numbered, acks=wanted, socket_id=socket_id
+                    [channel, *(more or [])],
+                    event,
+                    numbered(text, number),
+                    acks=wanted,
+                    socket_id=socket_id,
+                    idempotency_key=None if idempotency_key is None else numbered(idempotency_key, number),
                 )
                 _show(answer, as_json)
 
@@ -101,6 +119,16 @@ def _acks(text: str | None) -> int | str | None:
     if not text.isdecimal():
         raise typer.BadParameter(f"found {text!r}, expected 0, 1, 2 … or all", param_hint="--acks")
     return int(text)
+
+
+def _check_key(key: str | None, count: int | None) -> None:
+    if key is None:
+        return
+    if not key.isprintable():  # no header can carry a line break; all else the node judges
+        raise typer.BadParameter(f"found {key!r}, expected printable characters", param_hint="--idempotency-key")
+    if count is not None and NUMBER not in key:
+        text = f"found {key!r}, expected {NUMBER} in it: with --count each event needs a key of its own"
+        raise typer.BadParameter(text, param_hint="--idempotency-key")
 
 
 def _show(answer: dict[str, object], as_json: bool) -> None:

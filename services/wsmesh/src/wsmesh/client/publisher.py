@@ -70,10 +70,17 @@ class Publisher:
         *,
         acks: int | str | None = None,
         socket_id: str | None = None,
+        idempotency_key: str | None = None,
     ) -> dict[str, Any]:
-        """Publish one event to up to 100 channels; gives the cluster's answer, `{"id": …, "acknowledged_by": […]}`."""
+        """Publish one event to up to 100 channels; gives the cluster's answer, `{"id": …, "acknowledged_by": […]}`.
+
+        With an `idempotency_key`, 1 to 128 printable ASCII characters of the caller's making and new for each event,
+        the same call may be repeated, at any node, without a second event. Raises ValueError for one with a line break.
+        """
         body = event_body(channels, name, data, acks=acks, socket_id=socket_id)
         headers = {"Content-Type": "application/json"}
+        if idempotency_key is not None:
+            headers["X-Idempotency-Key"] = idempotency_key
         query: dict[str, str] = {}
         if self._publish_key is not None:
             headers["Authorization"] = f"Bearer {self._publish_key}"
