@@ -12,7 +12,7 @@ import pytest
 from tests.integration.cli import cluster
 from tests.integration.cli.cluster import Command, Registry, until
 from tests.support.ports import free_port
-from wsmesh.client import Publisher
+from wsmesh.client import Publisher, SyncPublisher
 
 App = dict[str, Any]
 
@@ -112,14 +112,17 @@ def test_repeating_with_an_idempotency_key(here: Command) -> None:
 
 
 def test_a_publisher_repeats(here: Command, app: App) -> None:
-    """`Publisher` with the same key is answered with the same id, over another connection too."""
+    """Publishers with the same key are answered with the same id, async and sync ones, each over its own connection."""
+    url, show = here.environ["WSMESH_URL"], app["publish_key"]
 
     async def publish(key: str | None) -> object:
-        async with Publisher(here.environ["WSMESH_URL"], app["id"], publish_key=app["publish_key"]) as publisher:
+        async with Publisher(url, app["id"], publish_key=show) as publisher:
             return (await publisher.publish(["news"], "e", "1", idempotency_key=key))["id"]
 
     first, again, other = (asyncio.run(publish(key)) for key in ("k", "k", None))
-    assert first == again != other
+    with SyncPublisher(url, app["id"], publish_key=show) as publisher:
+        sync = publisher.publish(["news"], "e", "1", idempotency_key="k")["id"]
+    assert first == again == sync != other
 
 
 @pytest.mark.parametrize(

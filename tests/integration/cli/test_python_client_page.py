@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 from aiohttp import web
 
 from tests.integration.cli.pusher_server import Conversation, pusher_server
@@ -19,10 +20,10 @@ PAGE = Path(__file__).parents[3] / "docs" / "python-client.md"
 PROGRAMS = re.findall(r"^## (.+?)$|^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
 
 
-def program(section: str) -> str:
-    """The program in a section of the page."""
+def program(section: str, number: int = 1) -> str:
+    """A program in a section of the page, by default the first."""
     headings = [heading for heading, _ in PROGRAMS]
-    return str(PROGRAMS[headings.index(section) + 1][1])
+    return str(PROGRAMS[headings.index(section) + number][1])
 
 
 async def serve(client: Conversation) -> None:
@@ -114,7 +115,8 @@ async def test_without_an_event_loop(tmp_path: Path) -> None:
         assert await run(tmp_path, program("Without an event loop"), 1, push=server.url) == ["headline [{}, null]"]
 
 
-async def test_publishing(tmp_path: Path) -> None:
-    """The last program prints the event id, and who holds the event."""
+@pytest.mark.parametrize("number", [1, 2], ids=["async", "sync"])
+async def test_publishing(tmp_path: Path, number: int) -> None:
+    """Both of the last programs print the event id, and who holds the event."""
     async with back_end() as push:
-        assert await run(tmp_path, program("Publishing"), 1, push=push) == ["n1~x:7 ['n2']"]
+        assert await run(tmp_path, program("Publishing", number), 1, push=push) == ["n1~x:7 ['n2']"]

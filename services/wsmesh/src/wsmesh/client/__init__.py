@@ -1,4 +1,4 @@
-"""Clients of the cluster: `Client` and `SyncClient` subscribe over WebSocket, `Publisher` publishes over HTTP.
+"""Clients of the cluster: `Client` and `SyncClient` subscribe over WebSocket, `Publisher` and `SyncPublisher` publish.
 
 docs/python-client.md explains them.
 """
@@ -10,6 +10,7 @@ from wsmesh.client.publisher import Publisher, PublishRefused
 from wsmesh.client.reconnect import Reconnect
 from wsmesh.client.subscriber import Stopped, Unreachable
 from wsmesh.client.sync import SyncClient
+from wsmesh.client.sync_publisher import SyncPublisher
 
 __all__ = [
     "AsyncAuthorize",
@@ -30,6 +31,7 @@ __all__ = [
     "Stopped",
     "Subscribed",
     "SyncClient",
+    "SyncPublisher",
     "Unreachable",
     "signer",
 ]
