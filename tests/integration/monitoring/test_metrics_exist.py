@@ -22,6 +22,7 @@ RULES = FILES / "wsmesh.rules.yml"
 DASHBOARD = json.loads((FILES / "wsmesh.dashboard.json").read_text(encoding="utf-8"))
 METRIC = re.compile(r"\b(?:wsmesh|wsupdates|haproxy|process)_[a-z0-9_]+")
 PAGE = Path(__file__).parents[3] / "docs/monitoring.md"
+OPERATIONS = PAGE.with_name("operations.md")
 
 
 def rules() -> list[dict[str, Any]]:
@@ -46,6 +47,12 @@ def used() -> set[str]:
     return {name for text in texts for name in METRIC.findall(text)}
 
 
+def watched() -> set[str]:
+    """Every metric of a node that operators are told to watch."""
+    section = OPERATIONS.read_text(encoding="utf-8").split("## Metrics of a node")[1].split("\n## ")[0]
+    return set(METRIC.findall(section))
+
+
 def exported(page: str) -> set[str]:
     """The names of a page for Prometheus: samples, and families that have none yet."""
     names = {line.split("{")[0].split(" ")[0] for line in page.splitlines() if line and not line.startswith("#")}
@@ -54,8 +61,8 @@ def exported(page: str) -> set[str]:
     return names
 
 
-async def test_rules_and_dashboard_read_what_is_exported(tmp_path: Path) -> None:
-    """Every metric in a rule or a panel is exported by a node, the registry, HAProxy or haproxy-sync."""
+async def test_rules_dashboard_and_page_name_what_is_exported(tmp_path: Path) -> None:
+    """What a rule, a panel or docs/operations.md names comes from a node, the registry, HAProxy or haproxy-sync."""
     async with running_cluster(tmp_path, nodes=2) as cluster, aiohttp.ClientSession() as http:
         stats = f"http://127.0.0.1:{cluster.plan.ports.stats_port}"
         found = exported(metrics(Record(), slot_count=1, haproxy_up=True, differences=0))
@@ -63,7 +70,8 @@ async def test_rules_and_dashboard_read_what_is_exported(tmp_path: Path) -> None
             async with http.get(f"{url}/metrics") as answer:
                 assert answer.status == 200
                 found |= exported(await answer.text())
-    assert used() - found == set()
+    assert (used() | watched()) - found == set()
+    assert "wsmesh_idempotency_keys_dropped_total" in watched()
     assert len(used()) > 20
 
 

@@ -172,6 +172,26 @@ def test_keys_are_bounded() -> None:
     assert len(keys) == 1
     assert not keys.sweep(101, 2)
     assert len(keys) == 0
+    assert keys.dropped == 2
+
+
+def test_keys_that_are_too_old_are_not_counted_as_dropped() -> None:
+    """Only what was forgotten before its time counts, not what was due and had not been swept yet."""
+    keys = Keys(100, max_keys=1)
+    for now, dropped in ((0, 0), (100, 1), (201, 1)):
+        keys.add(event("a", key=str(now)), STREAM, now, now)
+        assert (len(keys), keys.dropped) == (1, dropped)
+
+
+def test_beyond_the_bound_a_repetition_is_a_second_event() -> None:
+    """A key that had to make room is as if it had never been, and is counted."""
+    hub = listened()
+    hub._events.keys = Keys(100, max_keys=2)
+    for key in "klmk":
+        assert written(deliver(hub, event("a", key=key)))
+    assert (hub.repeated, hub.keys.dropped) == (0, 2)
+    assert written(deliver(hub, event("a", key="m"))) == []
+    assert (hub.repeated, hub.keys.dropped) == (1, 2)
 
 
 def test_apps_do_not_share_keys() -> None:

@@ -65,6 +65,11 @@ class NodeCollector(Collector):
             "wsmesh_events_replayed", "Missed events that clients got when they resumed", clients.hub.replayed
         )
         yield _counter("wsmesh_events_repeated", "Events dropped for their idempotency key", clients.hub.repeated)
+        yield _counter(
+            "wsmesh_idempotency_keys_dropped",
+            "Idempotency keys that were forgotten early, for want of room",
+            clients.hub.keys.dropped,
+        )
         yield _gauge("wsmesh_history_bytes", "Bytes in the history of all channels", clients.hub.history.bytes)
         yield _counter(
             "wsmesh_history_dropped",
