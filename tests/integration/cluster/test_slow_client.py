@@ -9,10 +9,14 @@ import statistics
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 from websockets.client import ClientProtocol
+from websockets.frames import Frame, Opcode
+from websockets.protocol import OPEN
 from websockets.uri import parse_uri
 
 from tests.support.clusters import running_cluster
@@ -26,9 +30,31 @@ PADDING = "x" * 8_000
 ROUNDS = 200
 
 
+@dataclass
+class Stalled:
+    """A subscriber that has stopped reading."""
+
+    sock: socket.socket
+    protocol: ClientProtocol
+
+    def rest(self) -> list[dict[str, Any]]:
+        """Read on to the end of the connection; the messages that had been sent before it, whole ones only."""
+        self.sock.settimeout(60)
+        try:
+            while data := self.sock.recv(65_536):
+                self.protocol.receive_data(data)
+        except ConnectionResetError:
+            pass  # what had arrived by then counts all the same
+        frames = [event for event in self.protocol.events_received() if isinstance(event, Frame)]
+        return [json.loads(bytes(frame.data)) for frame in frames if frame.opcode is Opcode.TEXT]
+
+
 @contextmanager
-def stalled_client(cluster: Cluster) -> Iterator[socket.socket]:
-    """A subscriber of node 1 with a small receive buffer that reads its first answers and then nothing more."""
+def stalled_client(cluster: Cluster, channel: str = CHANNEL, **subscribe: Any) -> Iterator[Stalled]:
+    """A subscriber of node 1 with a small receive buffer that reads its first answers and then nothing more.
+
+    `subscribe` is what its subscribe says beside the channel.
+    """
     node = cluster.nodes[1]
     protocol = ClientProtocol(parse_uri(f"ws://127.0.0.1:{node.client_port}/app/{cluster.app.key}?protocol=7"))
     with socket.socket() as sock:
@@ -36,12 +62,13 @@ def stalled_client(cluster: Cluster) -> Iterator[socket.socket]:
         sock.connect(("127.0.0.1", node.client_port))
         protocol.send_request(protocol.connect())
         sock.sendall(b"".join(protocol.data_to_send()))
-        protocol.receive_data(sock.recv(4096))
+        while protocol.state is not OPEN:
+            protocol.receive_data(sock.recv(4096))
         protocol.events_received()
-        subscribe = json.dumps({"event": "pusher:subscribe", "data": {"channel": CHANNEL}})
-        protocol.send_text(subscribe.encode())
+        message = json.dumps({"event": "pusher:subscribe", "data": {"channel": channel} | subscribe})
+        protocol.send_text(message.encode())
         sock.sendall(b"".join(protocol.data_to_send()))
-        yield sock
+        yield Stalled(sock, protocol)
 
 
 async def metric(cluster: Cluster, name: str) -> float:
