@@ -153,15 +153,34 @@ def test_a_large_position_is_fine() -> None:
     assert heard == answer("a", position | {STREAM: 0}, recovered=False)
 
 
-def test_who_may_not_subscribe_learns_nothing_of_positions() -> None:
-    """The signature comes first: without it a good and a malformed position get the same answer."""
+@pytest.mark.parametrize(
+    ("channel", "more", "what"),
+    [
+        ("private-a", {}, "socket id and channel"),
+        ("presence-a", {"channel_data": '{"user_id":"ada"}'}, "socket id, channel and channel_data"),
+    ],
+)
+def test_who_may_not_subscribe_learns_nothing_of_positions(channel: str, more: dict[str, str], what: str) -> None:
+    """The signature comes first: whatever the position, the answer is the same error and nothing else."""
     hub = make_hub()
+    deliver(hub, event(channel))
     session = make_session(hub)
-    subscribe = {"channel": "private-a", "auth": "key:wrong"}
-    positions: list[dict[str, Any]] = [{}, {"position": {}}, {"position": "bad"}]
-    heard = [said(session, "pusher:subscribe", subscribe | more) for more in positions]
-    assert heard[0] == heard[1] == heard[2]
-    assert json.loads(heard[0][0]["data"])["type"] == "AuthError"
+    text = f'The signature in "auth" is wrong for this {what}'
+    refused = {
+        "event": "pusher:subscription_error",
+        "channel": channel,
+        "data": json.dumps({"type": "AuthError", "error": text, "status": 401}, separators=(",", ":")),
+    }
+    positions: list[dict[str, Any]] = [{}, {"position": {}}, {"position": {STREAM: 0}}, {"position": "bad"}]
+    for position in positions:
+        subscribe = {"channel": channel, "auth": "key:wrong"} | more | position
+        assert said(session, "pusher:subscribe", subscribe) == [refused]
+    assert (session.channels, hub.subscriptions) == (set(), 0)
+
+
+def test_who_may_subscribe_to_a_private_channel_resumes() -> None:
+    """With the right signature a position is answered."""
+    session = make_session(make_hub())
     signed = {"channel": "private-a", "auth": channel_auth(APP.key, APP.secret, SOCKET, "private-a")}
     good, _ = said(session, "pusher:subscribe", signed | {"position": {STREAM: 0}})
     assert json.loads(good["data"]) == {"recovered": True, "position": {STREAM: 0}}

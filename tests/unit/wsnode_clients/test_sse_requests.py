@@ -165,8 +165,10 @@ async def test_a_position_from_the_future_or_of_unknown_streams_is_not_recovered
 
 async def test_the_signature_is_looked_at_before_the_position() -> None:
     """Who may not join a channel learns nothing else."""
-    status, error = await answer_to(url(PRIVATE | {"last_event_id": "?"}))
-    assert (status, error["code"]) == (401, "unauthorised")
+    text = "private-a is private: it needs a URL that the application has signed, see auth_signature"
+    refused = (401, {"code": "unauthorised", "message": text, "field": "auth_signature"})
+    for position in ({}, {"last_event_id": "n1~abc:0"}, {"last_event_id": "?"}):
+        assert await answer_to(url(PRIVATE | position)) == refused
 
 
 async def test_unknown_and_disabled_apps_are_refused() -> None:
