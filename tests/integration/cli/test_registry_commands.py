@@ -66,6 +66,11 @@ def test_rules_are_set_changed_and_deleted(wsmesh: Command, app: App) -> None:
     assert (made["pattern"], made["history_messages"], made["cache"]) == ("news-*", 5, True)
     changed = wsmesh("rules", "set", "news-*", "--no-cache", "--json", **here).json
     assert (changed["history_messages"], changed["cache"]) == (5, False)
+    assert made["history_bytes"] == changed["history_bytes"] == 0
+    bounded = wsmesh("rules", "set", "news-*", "--history-bytes", "65536", "--json", **here).json
+    assert (bounded["history_messages"], bounded["history_bytes"]) == (5, 65_536)
+    again = wsmesh("rules", "set", "news-*", "--cache", "--json", **here).json
+    assert (again["history_bytes"], again["cache"]) == (65_536, True)
     assert [one["pattern"] for one in wsmesh("rules", "list", "--json", "--app", app["id"]).json] == ["news-*"]
     assert "news-*" in wsmesh("rules", "list", **here).out
     assert wsmesh("rules", "delete", "news-*", "--yes", **here).out == "rule news-* is deleted\n"
@@ -74,11 +79,12 @@ def test_rules_are_set_changed_and_deleted(wsmesh: Command, app: App) -> None:
     assert again.err.endswith("(unknown_rule)\n")
 
 
-def test_a_wrong_rule_is_refused_by_its_field(wsmesh: Command, app: App) -> None:
+@pytest.mark.parametrize(("field", "value"), [("history_messages", "10001"), ("history_bytes", "-1")])
+def test_a_wrong_rule_is_refused_by_its_field(wsmesh: Command, app: App, field: str, value: str) -> None:
     """The registry's reason names the field."""
-    refused = wsmesh("rules", "set", "news-*", "--history-messages", "10001", "--app", app["id"])
+    refused = wsmesh("rules", "set", "news-*", f"--{field.replace('_', '-')}={value}", "--app", app["id"])
     assert refused.code == 3
-    assert refused.err.startswith("wsmesh: history_messages: ")
+    assert refused.err.startswith(f"wsmesh: {field}: ")
     assert refused.err.count("\n") == 1
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 from websockets.asyncio.client import ClientConnection, connect
 
-from tests.support.clusters import running_cluster
+from tests.support.clusters import PATIENT, running_cluster, set_rule, settle
 from wsmesh_demo.cluster import Cluster
 
 CHANNEL = "news"
@@ -70,3 +70,23 @@ async def test_a_client_of_a_killed_node_misses_nothing_at_another(tmp_path: Pat
         await publish(cluster, 2, 5)
         assert (await hear(ws))["data"] == "5"
         await ws.close()
+
+
+async def test_every_node_keeps_to_the_bytes_of_a_rule(tmp_path: Path) -> None:
+    """Who has missed more than the rule's bytes hold is told so at any node, and who has missed less gets all of it."""
+    async with running_cluster(tmp_path / "cluster", node_settings=PATIENT) as cluster:
+        await set_rule(cluster, CHANNEL, history_bytes=4_000)  # 12 of these events, more or less
+        await settle(cluster)
+        ws, answer = await resumed(cluster, 1, {})
+        await ws.close()
+        ids = [(await publish(cluster, 1, number))["id"] for number in range(40)]
+        await settle(cluster)
+        for number in (1, 2, 3):
+            ws, late = await resumed(cluster, number, answer["position"])
+            assert late["recovered"] is False
+            await ws.close()
+            stream, _, seq = ids[-6].rpartition(":")
+            ws, soon = await resumed(cluster, number, answer["position"] | {stream: int(seq)})
+            assert soon["recovered"] is True
+            assert [(await hear(ws))["id"] for _ in range(5)] == ids[-5:]
+            await ws.close()

@@ -46,7 +46,7 @@ APP = App(
     allowed_origins=["https://a.example"],
     publish_keys=["ab" * 32],
     limits=AppLimits(max_connections=5),
-    rules=[ChannelRule(pattern="news-*", cache=True)],
+    rules=[ChannelRule(pattern="news-*", history_bytes=2**34, cache=True)],
 )
 
 

@@ -99,12 +99,26 @@ def test_a_bad_registration_is_refused(field: str, value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"pattern": ""}, {"pattern": "a b"}, {"pattern": "#x"}, {"history_messages": 10_001}, {"cache": 1}]
+    "change",
+    [
+        {"pattern": ""},
+        {"pattern": "a b"},
+        {"pattern": "#x"},
+        {"history_messages": 10_001},
+        {"history_bytes": -1},
+        {"history_bytes": 2**34 + 1},
+        {"cache": 1},
+    ],
 )
 def test_a_bad_rule_is_refused(change: dict[str, Any]) -> None:
     """A channel rule out of bounds is refused."""
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert({"pattern": "a", **change}, ChannelRule)
+
+
+def test_a_rule_of_an_older_registry_bounds_no_bytes() -> None:
+    """A rule that says nothing of bytes leaves them to the node's own bound."""
+    assert msgspec.json.decode(b'{"pattern": "a", "history_messages": 5}', type=ChannelRule).history_bytes == 0
 
 
 def test_apps_do_not_share_their_lists() -> None:

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 
 from wsmesh.contract import ChannelRule
 from wsnode.domain.history import Entry, History
+from wsnode.metrics import history_metrics
 
 STREAMS = ("n1~a", "n2~b", "n3~c")
 RULE = ChannelRule(pattern="*", history_messages=4, history_seconds=60)
+TIGHT = ChannelRule(pattern="b", history_messages=4, history_seconds=60, history_bytes=25)
 A = ("shop", "a")
 
 
@@ -71,6 +73,76 @@ def test_a_rule_bounds_number_and_age() -> None:
     assert numbers(history.missed(A, {"n1~a": 5}, {"n1~a": 6}, {})) == [6]
     assert history.missed(A, {"n1~a": 4}, {"n1~a": 6}, {}) is None
     assert history.bytes == 10
+
+
+def test_a_rule_bounds_bytes() -> None:
+    """Beyond them the oldest goes and is counted, and who has not seen it cannot be told that nothing is missing."""
+    history, rule = History(300, 1000), ChannelRule(pattern="*", history_bytes=30)
+    for seq, cost in enumerate((10, 10, 10, 15), 1):
+        history.add(A, rule, entry(seq, cost=cost))
+    known = {"n1~a": 4}
+    assert (history.bytes, history.dropped_by_rules, history.dropped) == (25, 2, 0)
+    assert numbers(history.missed(A, {"n1~a": 2}, known, {})) == [3, 4]
+    assert history.missed(A, {"n1~a": 1}, known, {}) is None
+    history.add(("shop", "b"), rule, entry(5, cost=30))
+    assert (history.bytes, history.dropped_by_rules) == (55, 2)
+
+
+def test_an_event_beyond_the_bytes_of_its_rule_leaves_no_history() -> None:
+    """Neither it nor what was before is kept: only who has seen it has missed nothing. What follows is kept."""
+    history, rule = History(300, 1000), ChannelRule(pattern="*", history_bytes=30)
+    for seq, cost in enumerate((10, 10, 31), 1):
+        history.add(A, rule, entry(seq, cost=cost))
+    assert (history.bytes, history.dropped_by_rules) == (0, 3)
+    for seen in (0, 1, 2):
+        assert history.missed(A, {"n1~a": seen}, {"n1~a": 3}, {}) is None
+    assert history.missed(A, {"n1~a": 3}, {"n1~a": 3}, {}) == []
+    history.add(A, rule, entry(4, cost=30))
+    assert numbers(history.missed(A, {"n1~a": 3}, {"n1~a": 4}, {})) == [4]
+    history.sweep(300, {"n1~a": 4}, {}, 10)
+    assert (len(history), history.bytes) == (0, 0)
+
+
+def test_a_channels_bytes_are_free_again_whatever_its_events_left_for() -> None:
+    """After age, number or the bytes of the process have dropped events, a channel holds what its rule allows."""
+    rule = ChannelRule(pattern="*", history_messages=3, history_seconds=60, history_bytes=30)
+    history = History(300, 50)
+    for seq in (1, 2, 3, 4):
+        history.add(A, rule, entry(seq))
+    history.sweep(60, {"n1~a": 4}, {}, 10)
+    assert (history.bytes, history.dropped_by_rules) == (0, 0)
+    history.add(A, rule, entry(5, at=61, cost=30))
+    history.add(("shop", "b"), ChannelRule(pattern="*"), entry(6, at=62, cost=40))
+    assert (history.bytes, history.dropped) == (40, 1)
+    history.add(("shop", "b"), ChannelRule(pattern="*", history_seconds=1), entry(7, at=63, cost=10))
+    history.add(A, rule, entry(8, at=64, cost=30))
+    assert numbers(history.missed(A, {"n1~a": 5}, {"n1~a": 8}, {})) == [8]
+    assert (history.bytes, history.dropped_by_rules) == (40, 0)
+
+
+def test_a_tighter_rule_holds_from_the_next_event() -> None:
+    """A bound of bytes that a rule gets later is that of all that is kept when the next event comes."""
+    history = History(300, 1000)
+    for seq in (1, 2, 3):
+        history.add(A, RULE, entry(seq))
+    history.add(A, ChannelRule(pattern="*", history_bytes=20), entry(4))
+    assert numbers(history.missed(A, {"n1~a": 2}, {"n1~a": 4}, {})) == [3, 4]
+    assert history.missed(A, {"n1~a": 1}, {"n1~a": 4}, {}) is None
+
+
+def test_what_left_early_is_told_to_prometheus_by_its_bound() -> None:
+    """The figures say how much is kept, and how many events the bytes of the process and of a rule have cost."""
+    history, rule = History(300, 30), ChannelRule(pattern="*", history_bytes=10)
+    for seq in (1, 2, 3):
+        history.add(A, rule, entry(seq))
+    for seq in (4, 5, 6):
+        history.add(("shop", "b"), RULE, entry(seq, at=1))
+    samples = [sample for family in history_metrics(history) for sample in family.samples]
+    assert [(sample.name, sample.labels, sample.value) for sample in samples] == [
+        ("wsmesh_history_bytes", {}, 30),
+        ("wsmesh_history_dropped_total", {"bound": "process"}, 1),
+        ("wsmesh_history_dropped_total", {"bound": "rule"}, 2),
+    ]
 
 
 def test_a_channel_without_history_remembers_only_that_there_was_something() -> None:
@@ -162,7 +234,8 @@ class Model:
         """The next event of a stream."""
         self.known[stream] += 1
         self.came.append((channel, stream, self.known[stream], self.now))
-        self.history.add(("shop", channel), RULE, entry(self.known[stream], stream=stream, at=self.now))
+        rule = TIGHT if channel == TIGHT.pattern else RULE
+        self.history.add(("shop", channel), rule, entry(self.known[stream], stream=stream, at=self.now))
 
     def check(self, channel: str, position: dict[str, int]) -> None:
         """What is said of a client is true, and as much as can be said."""
@@ -173,7 +246,8 @@ class Model:
             assert [(each.stream, each.seq) for each in found] == expected
         else:
             recent = all(self.now - at < RULE.history_seconds for *_, at in after)
-            assert not recent or len(expected) > RULE.history_messages or self.history.dropped
+            most = TIGHT.history_bytes // 10 if channel == TIGHT.pattern else RULE.history_messages
+            assert not recent or len(expected) > most or self.history.dropped
 
 
 actions = st.one_of(

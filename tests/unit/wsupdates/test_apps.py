@@ -5,9 +5,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from tortoise import connections
 
 from tests.support.registry import Api
-from wsmesh.contract import App, ClusterConfig
+from wsmesh.contract import App, ChannelRule, ClusterConfig
+from wsupdates import app as registry
+from wsupdates.settings import RegistrySettings
 
 
 async def app_of(api: Api, app_id: str) -> App:
@@ -177,6 +180,28 @@ async def test_rules(api: Api, pattern: str, path: str) -> None:
     assert (await api("DELETE", rule)).error == (404, "unknown_rule", "pattern")
 
 
+async def test_a_rule_may_bound_bytes(api: Api) -> None:
+    """The bound is none unless given, reaches the nodes, and is gone when the rule is put without it."""
+    await api("POST", "/api/v1/apps", json={"id": "shop"})
+    rule = "/api/v1/apps/shop/rules/a*"
+    assert (await api("PUT", rule, json={"history_bytes": 17_179_869_184})).json["history_bytes"] == 17_179_869_184
+    assert (await api("GET", rule)).json["history_bytes"] == 17_179_869_184
+    assert [one.history_bytes for one in (await app_of(api, "shop")).rules] == [17_179_869_184]
+    assert (await api("PUT", rule, json={})).json["history_bytes"] == 0
+
+
+async def test_rules_written_by_the_version_before(settings: RegistrySettings) -> None:
+    """A stored rule that lacks a field, as a registry of the version before writes it, has that field's default."""
+    async with registry.opened(settings) as found:
+        await connections.get("default").execute_query(
+            "INSERT INTO apps (id, key, secret, name, enabled, allowed_origins, publish_keys, limits, rules) "
+            """VALUES ('shop', 'k', 's', '', 1, '[]', '[]', '{}', '[{"pattern": "a", "history_messages": 5}]')"""
+        )
+        app = await registry.compose(settings, found).store.app("shop")
+        assert app is not None
+        assert app.rules == [ChannelRule(pattern="a", history_messages=5, history_bytes=0)]
+
+
 @pytest.mark.parametrize(
     ("path", "body", "field"),
     [
@@ -186,6 +211,9 @@ async def test_rules(api: Api, pattern: str, path: str) -> None:
         ("a", {"history_messages": -1}, "history_messages"),
         ("a", {"histroy_messages": 1}, "histroy_messages"),
         ("a", {"history_seconds": 86_401}, "history_seconds"),
+        ("a", {"history_bytes": -1}, "history_bytes"),
+        ("a", {"history_bytes": 17_179_869_185}, "history_bytes"),
+        ("a", {"history_bytes": "1M"}, "history_bytes"),
         ("a", {"cache": 1}, "cache"),
     ],
 )

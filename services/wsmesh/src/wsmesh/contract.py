@@ -48,6 +48,8 @@ class ChannelRule(Struct, frozen=True, kw_only=True):
     pattern: Pattern
     history_messages: Annotated[int, Meta(ge=0, le=10_000)] = 100
     history_seconds: Annotated[int, Meta(ge=0, le=86_400)] = 300
+    history_bytes: Annotated[int, Meta(ge=0, le=17_179_869_184)] = 0
+    """Memory that the history of one channel may take on each node; 0: only the node's own bound, `HISTORY_BYTES`."""
     cache: bool = False
     """Keep the last event and give it to new subscribers, as `cache-` channels do by their name."""
     subscription_count: bool = False

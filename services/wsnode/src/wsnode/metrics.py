@@ -11,6 +11,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+from wsnode.domain.history import History
 from wsnode.domain.webhooks import Webhooks
 from wsnode.mesh_service import MeshService
 from wsnode.web.clients import Clients
@@ -70,12 +71,7 @@ class NodeCollector(Collector):
             "Idempotency keys that were forgotten early, for want of room",
             clients.hub.keys.dropped,
         )
-        yield _gauge("wsmesh_history_bytes", "Bytes in the history of all channels", clients.hub.history.bytes)
-        yield _counter(
-            "wsmesh_history_dropped",
-            "Events that left the history early, for lack of room",
-            clients.hub.history.dropped,
-        )
+        yield from history_metrics(clients.hub.history)
         yield _counter("wsmesh_pings", "Pings to silent clients", clients.pings)
         yield _counter("wsmesh_slow_clients_closed", "Clients closed since they did not read", clients.slow)
         refused = CounterMetricFamily("wsmesh_connections_refused", "Clients turned away, by code", labels=["code"])
@@ -124,6 +120,17 @@ class NodeCollector(Collector):
             dropped.add_metric(values, hook.events_dropped)
             waiting.add_metric(values, len(hook.queue))
         yield from (sent, failed, dropped, waiting)
+
+
+def history_metrics(history: History) -> Iterator[Metric]:
+    """What is kept of all channels, and the events that left before their time, by the bound that they left for."""
+    yield _gauge("wsmesh_history_bytes", "Bytes in the history of all channels", history.bytes)
+    dropped = CounterMetricFamily(
+        "wsmesh_history_dropped", "Events that left the history early, for lack of room", labels=["bound"]
+    )
+    dropped.add_metric(["process"], history.dropped)
+    dropped.add_metric(["rule"], history.dropped_by_rules)
+    yield dropped
 
 
 def _gauge(name: str, about: str, value: float) -> GaugeMetricFamily:

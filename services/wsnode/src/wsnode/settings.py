@@ -215,7 +215,7 @@ class NodeSettings(Settings):
     history_bytes: int = setting(
         134_217_728,
         about="Bytes of events that are kept for clients that resume, over all channels; none is kept longer than "
-        "STREAM_LOG_SECONDS, nor than its channel's rule says.",
+        "STREAM_LOG_SECONDS, nor than its channel's rule says. A rule's history_bytes bounds one channel.",
         expected="a number from 1048576 to 17179869184",
         raising="more memory.",
         lowering="under load, events leave the history early, and clients that missed them are told that they did.",

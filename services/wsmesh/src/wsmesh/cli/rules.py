@@ -49,6 +49,7 @@ def set_rule(
     app_id: AppId = None,
     history_messages: Annotated[int | None, typer.Option(help="Messages kept for clients that resume.")] = None,
     history_seconds: Annotated[int | None, typer.Option(help="Age up to which they are kept, in seconds.")] = None,
+    history_bytes: Annotated[int | None, typer.Option(help="Memory for those of one channel; 0: no bound.")] = None,
     cache: Annotated[bool | None, typer.Option(help="Give the last event to new subscribers.")] = None,
     subscription_count: Annotated[bool | None, typer.Option(help="Tell subscribers how many they are.")] = None,
     presence_max_members: Annotated[int | None, typer.Option(help="Members of one presence channel.")] = None,
@@ -68,6 +69,7 @@ def set_rule(
     options = {
         "history_messages": history_messages,
         "history_seconds": history_seconds,
+        "history_bytes": history_bytes,
         "cache": cache,
         "subscription_count": subscription_count,
         "presence_max_members": presence_max_members,

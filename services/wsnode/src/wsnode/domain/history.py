@@ -35,12 +35,13 @@ class Entry(Struct, gc=False):
 class _Channel:
     """Entries in the order of their arrival, and for each stream the number up to which some were dropped."""
 
-    __slots__ = ("entries", "floors", "idle", "key", "last", "queued", "seconds")
+    __slots__ = ("bytes", "entries", "floors", "idle", "key", "last", "queued", "seconds")
 
     def __init__(self, key: Key) -> None:
         self.key = key
         self.entries: deque[Entry] = deque()
         self.floors: dict[StreamId, int] = {}
+        self.bytes = 0
         self.seconds = self.last = 0.0
         self.queued = self.idle = False
 
@@ -67,8 +68,9 @@ class _Agenda:
 class History:
     """Entries of all channels, at most `max_seconds` old and `max_bytes` in all; times are steady seconds.
 
-    What a channel's rule drops, or the bound of bytes, raises the channel's floors. The floors of a channel without
-    events for `max_seconds` are folded into those that all channels share, and the channel is forgotten.
+    Bytes are the sum of the entries' costs. What a channel's rule drops, or the bound of bytes, raises the channel's
+    floors. The floors of a channel without events for `max_seconds` are folded into those that all channels share, and
+    the channel is forgotten.
     """
 
     def __init__(self, max_seconds: float, max_bytes: int) -> None:
@@ -76,6 +78,8 @@ class History:
         self.bytes = 0
         self.dropped = 0
         """Events dropped before their time since `max_bytes` were reached."""
+        self.dropped_by_rules = 0
+        """Events dropped before their time since the bytes that their channel's rule allows were reached."""
         self._max_bytes = max_bytes
         self._channels: dict[Key, _Channel] = {}
         self._folded: dict[StreamId, int] = {}
@@ -86,7 +90,7 @@ class History:
         return len(self._channels)
 
     def add(self, key: Key, rule: ChannelRule, entry: Entry) -> None:
-        """Take the next event of a channel whose rule is `rule`."""
+        """Take the next event of a channel whose rule is `rule`; one beyond the rule's bytes leaves nothing there."""
         channel = self._channels.get(key)
         if channel is None:
             channel = self._channels[key] = _Channel(key)
@@ -94,9 +98,14 @@ class History:
         channel.last = now
         channel.seconds = seconds = min(rule.history_seconds, self.max_seconds)
         entries.append(entry)
+        channel.bytes += entry.cost
         self.bytes += entry.cost
         while entries and (len(entries) > rule.history_messages or entries[0].at + seconds <= now):
             self._drop(channel)
+        if rule.history_bytes:
+            while channel.bytes > rule.history_bytes:
+                self._drop(channel)
+                self.dropped_by_rules += 1
         if not channel.queued:
             self._plan(channel)
         while self.bytes > self._max_bytes and (first := self._aging.pop()) is not None:
@@ -155,6 +164,7 @@ class History:
 
     def _drop(self, channel: _Channel) -> None:
         entry = channel.entries.popleft()
+        channel.bytes -= entry.cost
         self.bytes -= entry.cost
         channel.floors[entry.stream] = entry.seq
 

@@ -72,13 +72,14 @@ RULE: dict[str, Any] = {
     "pattern": "news-*",
     "history_messages": 500,
     "history_seconds": 3600,
+    "history_bytes": 1048576,
     "cache": True,
     "subscription_count": False,
     "presence_max_members": 100,
     "presence_max_user_bytes": 1024,
     "max_data_bytes": 0,
 }
-RULE_BODY: dict[str, Any] = {"history_messages": 500, "history_seconds": 3600, "cache": True}
+RULE_BODY: dict[str, Any] = {"history_messages": 500, "history_seconds": 3600, "history_bytes": 1048576, "cache": True}
 WEBHOOK: dict[str, Any] = {
     "name": "orders",
     "url": "https://shop.example/pusher/webhooks",
