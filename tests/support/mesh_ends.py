@@ -11,15 +11,18 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+import aiohttp
+import msgspec
 from sanic import Sanic
+from yarl import URL
 
 from wsmesh.serving import Listener, bind
-from wsnode.adapters.mesh_client import MeshClient
+from wsnode.adapters.mesh_client import CONTENT_TYPE, VERSION_HEADER, MeshClient
 from wsnode.domain.effects import Deliver, Effect
 from wsnode.domain.mesh import Member, Mesh, MeshLimits
 from wsnode.domain.messages import WebhookDecided, stream_id
 from wsnode.domain.webhooks import Share
-from wsnode.domain.wire import Snapshot
+from wsnode.domain.wire import Hello, Push, Snapshot
 from wsnode.mesh_service import MeshService
 from wsnode.web.mesh_routes import mesh_app
 
@@ -56,6 +59,32 @@ class End:
     def know(self, *others: End) -> None:
         """Make the others members."""
         self.service.set_members([Member(end.service.mesh.node, end.address) for end in others])
+
+    async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+        """Send a request by hand, the path as it stands; status and whole body of the answer, as plain values."""
+        sent = {"Authorization": f"Bearer {CLUSTER_KEY}", VERSION_HEADER: "1"} | headers
+        url = URL(f"{self.address}/mesh/v1/{path}", encoded=True)
+        async with (
+            aiohttp.ClientSession() as session,
+            session.request(method, url, data=body, headers=sent) as answer,
+        ):
+            raw = await answer.read()
+        return answer.status, plain(raw) if answer.content_type == CONTENT_TYPE else msgspec.json.decode(raw)
+
+    async def told(self, body: Hello | Push) -> tuple[int, Any]:
+        """What it answers another node, see `ask`."""
+        path = "hello" if isinstance(body, Hello) else "messages"
+        return await self.ask("POST", path, msgspec.msgpack.encode(body))
+
+
+def plain(answer: Any) -> Any:
+    """An answer of the mesh, or its bytes, as plain values, so that all of it can be compared."""
+    return msgspec.msgpack.decode(answer if isinstance(answer, bytes) else msgspec.msgpack.encode(answer))
+
+
+def error(code: str, message: str) -> dict[str, Any]:
+    """The whole body of an answer that refuses."""
+    return {"error": {"code": code, "message": message, "field": None}}
 
 
 @asynccontextmanager

@@ -88,8 +88,10 @@ def mesh_app(
             async def handler(request: Request[Any, Any]) -> HTTPResponse:
                 try:
                     answer = handle(decode(request.body))
-                except (msgspec.DecodeError, Malformed) as problem:
+                except (msgspec.DecodeError, UnicodeDecodeError, Malformed) as problem:
                     return failure(400, "malformed", str(problem))
+                except RecursionError:
+                    return failure(400, "malformed", "it is nested too deeply")
                 except UnknownStream as problem:
                     return failure(409, HELLO_FIRST, f"this run does not know the stream {problem}; say hello first")
                 except SameNode as problem:
