@@ -93,7 +93,10 @@ async def saying(answer: bytes) -> AsyncIterator[tuple[str, list[bytes]]]:
     heard: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        heard.append(await reader.read(65_536))
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length:")[2].split()[0])
+        # All of it: a connection that is closed with something unread is reset, and the answer may be lost.
+        heard.append(head + await reader.readexactly(length))
         writer.write(answer)
         writer.close()
         await writer.wait_closed()

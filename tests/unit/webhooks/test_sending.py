@@ -185,23 +185,34 @@ async def test_a_receiver_that_hangs_is_given_up_on_and_holds_nobody_up() -> Non
         await until(lambda: node.hook("hangs").events_sent == 3, 30)
 
 
+NO_HTTP = "what it answered is no HTTP: "
+NO_STATUS_LINE = NO_HTTP + "Bad status line: Expected HTTP/, RTSP/ or ICE/: "
 GARBAGE = {
-    "nothing": b"",
-    "text": b"who is there?\n",
-    "no status": b"HTTP/1.1 abc what\r\n\r\n",
-    "half": b"HTTP/1.1 200",
-    "bytes": b"\x00\xff" * 500,
-    "an endless line": b"HTTP/1.1 200 OK\r\n" + b"x" * 99_999,
+    "nothing": (b"", "it hung up before it had answered"),
+    "text": (b"who is there?\n", NO_STATUS_LINE + r"b'who is there?\n' ^"),
+    "no status": (
+        b"HTTP/1.1 abc what\r\n\r\n",
+        NO_HTTP + "Bad status line: Invalid status code: b'HTTP/1.1 abc what' ^",
+    ),
+    "half": (b"HTTP/1.1 200", "it hung up before it had answered"),
+    "bytes": (b"\x00\xff" * 500, (NO_STATUS_LINE + "b'" + r"\x00\xff" * 500)[:300]),
+    "an endless line": (
+        b"HTTP/1.1 200 OK\r\n" + b"x" * 99_999,
+        NO_HTTP + f"Got more than 8190 bytes when reading: b'{'x' * 100}...'.",
+    ),
 }
 
 
-@pytest.mark.parametrize("answer", GARBAGE.values(), ids=GARBAGE)
-async def test_garbage_is_no_success(answer: bytes) -> None:
-    """What is no answer of HTTP counts as a failure, and the request comes again."""
+@pytest.mark.parametrize(("answer", "reason"), GARBAGE.values(), ids=GARBAGE)
+async def test_garbage_is_no_success(answer: bytes, reason: str) -> None:
+    """What is no answer of HTTP counts as a failure, the log says what came, and the request comes again."""
     async with saying(answer) as (url, heard), telling({"a": url}) as node:
-        node.occupy("one")
-        await until(lambda: len(heard) >= 2, 30)
-        assert node.hook("a").requests_failed >= 1
+        with structlog.testing.capture_logs() as logs:
+            node.occupy("one")
+            await until(lambda: node.hook("a").requests_failed >= 2, 30)
+        failed = [entry for entry in logs if entry["event"] == "webhook_failed"]
+        assert {entry["reason"] for entry in failed} == {reason}
+        assert len(heard) >= len(failed) == node.hook("a").requests_failed
         assert node.hook("a").events_sent == 0
         assert len(node.hook("a").queue) == 1
 

@@ -124,5 +124,10 @@ def _look_up(host: str, port: int, family: int) -> list[tuple[int, str]]:
 
 def _text(problem: Exception) -> str:
     inner = problem.__cause__ or problem
-    shown = inner if isinstance(inner, _Refused) else problem
-    return " ".join(str(shown).split())[:300] or type(problem).__name__
+    shown = str(inner if isinstance(inner, _Refused) else problem)
+    if isinstance(problem, aiohttp.ServerDisconnectedError):
+        shown = "it hung up before it had answered"
+    elif isinstance(problem, aiohttp.ClientResponseError):
+        # As a whole it names a status that the receiver never sent, and the URL, which may hold a secret.
+        shown = f"what it answered is no HTTP: {problem.message}"
+    return " ".join(shown.split())[:300] or type(problem).__name__
