@@ -531,6 +531,10 @@ def test_who_has_skipped_a_message_does_not_hold_it() -> None:
     assert mesh.holders(mesh.stream, 20) == ["b"]
     assert mesh.peers["b"].position[mesh.stream] == 20
     assert mesh.holders(mesh.stream, 1) == []
+    of_b = net.nodes["b"].mesh.stream
+    late = Push(of_b, 1, 0, [], {}, {of_b: 0, mesh.stream: 0})  # written before it skipped the message
+    mesh.receive_push(late, net.now)
+    assert mesh.holders(mesh.stream, 1) == []
 
 
 def test_pulls_follow_each_other_while_there_is_more() -> None:

@@ -90,7 +90,7 @@ async def test_pushes_out_of_order_are_delivered_in_order() -> None:
         (
             1,
             [Raw(b"\x93\x02\x81\xa4type\xa1\xff\x00")],
-            "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte",
+            "message 2: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte",
         ),
         (1, [Raw(b"\x91" * 90_000 + b"\x00")], "it is nested too deeply"),
     ],

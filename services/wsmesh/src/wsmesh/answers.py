@@ -8,6 +8,7 @@ import aiohttp
 import msgspec
 
 from wsmesh.contract import ErrorAnswer, ErrorBody
+from wsmesh.decoding import UNREADABLE
 
 LONGEST_TEXT = 200
 
@@ -16,7 +17,7 @@ def error_of(status: int, raw: bytes) -> ErrorBody:
     """The error in an answer; one that is not wsmesh's (HAProxy's page, a wrong URL) becomes `http_<status>`."""
     try:
         return msgspec.json.decode(raw, type=ErrorAnswer).error
-    except (msgspec.DecodeError, UnicodeError):
+    except UNREADABLE:
         text = raw.decode(errors="replace").strip()
         shown = "" if text.startswith("<") else " ".join(text.split())[:LONGEST_TEXT]
         return ErrorBody(code=f"http_{status}", message=shown or f"the answer was HTTP {status} without an explanation")

@@ -14,6 +14,7 @@ from yarl import URL
 
 from wsmesh.answers import error_of, why_none
 from wsmesh.contract import ErrorBody
+from wsmesh.decoding import UNREADABLE
 
 Json = dict[str, Any]
 
@@ -176,7 +177,7 @@ class RegistryClient:
             return {}
         try:
             return msgspec.json.decode(raw, type=Json)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             raise RegistryUnreachable(
                 f"{', '.join(self._urls)} does not answer as a registry; is this its URL?"
             ) from None

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from wsmesh.cli.errors import CliError, Code
+from wsmesh.decoding import UNREADABLE
 
 DEFAULT = Path(".demo/cluster.json")
 
@@ -47,5 +48,5 @@ def read(path: Path) -> ClusterFile:
         raise CliError(
             Code.USAGE, f"--cluster: cannot read {path}: {problem.strerror}; is `make demo` running?"
         ) from None
-    except msgspec.DecodeError as problem:
+    except UNREADABLE as problem:
         raise CliError(Code.USAGE, f"--cluster: {path} is not the file that `make demo` writes: {problem}") from None

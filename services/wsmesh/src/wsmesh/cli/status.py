@@ -15,6 +15,7 @@ from wsmesh.cli.errors import Code
 from wsmesh.cli.options import AsJson
 from wsmesh.cli.running import run, target_of
 from wsmesh.cli.target import Target
+from wsmesh.decoding import UNREADABLE
 from wsmesh.registry_client import Json, RegistryError, RegistryRefused
 
 ASK_TIMEOUT = 3.0
@@ -85,7 +86,7 @@ async def _ask(http: aiohttp.ClientSession, target: Target, member: Json) -> Jso
             return {"ready": found.ready, "reasons": found.reasons, "peer_lag_messages": lag}
         except (aiohttp.ClientError, OSError, TimeoutError) as problem:
             reasons.append(f"{url} gives no answer: {why_none(problem)}")
-        except msgspec.DecodeError:
+        except UNREADABLE:
             reasons.append(f"{url}/readyz does not answer as a node")
     return {"ready": False, "reasons": reasons[:1]}
 

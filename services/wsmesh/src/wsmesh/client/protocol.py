@@ -11,6 +11,7 @@ import msgspec
 from wsmesh.client.authorization import Authorization
 from wsmesh.client.items import Connected, Event, Item, Problem, Refused
 from wsmesh.client.resume import Resume
+from wsmesh.decoding import UNREADABLE
 
 VERSION = 7
 DEFAULT_ACTIVITY_TIMEOUT = 120.0
@@ -55,7 +56,7 @@ class Session:
         step = Step()
         try:
             frame = msgspec.json.decode(text, type=_Frame)
-        except (msgspec.DecodeError, UnicodeError) as problem:
+        except UNREADABLE as problem:
             step.items.append(Problem(None, f"the server sent what is no frame of the protocol: {problem}"))
             return step
         match frame.event:
@@ -148,7 +149,7 @@ def _object(data: Any) -> dict[str, Any]:
     if isinstance(data, str):
         try:
             data = msgspec.json.decode(data)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return {}
     return data if isinstance(data, dict) else {}
 

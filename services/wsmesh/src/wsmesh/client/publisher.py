@@ -13,6 +13,7 @@ import aiohttp
 import msgspec
 
 from wsmesh.answers import error_of
+from wsmesh.decoding import UNREADABLE
 from wsmesh.signature import request_signature
 
 
@@ -127,5 +128,5 @@ def signed_query(key: str, secret: str, path: str, body: bytes, now: float) -> d
 def _decode(raw: bytes) -> Any:
     try:
         return msgspec.json.decode(raw)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None

@@ -11,6 +11,7 @@ import aiohttp
 import msgspec
 
 from wsmesh.contract import ErrorAnswer
+from wsmesh.decoding import UNREADABLE
 from wsnode.domain.webhooks import Share, ShareQuery
 from wsnode.domain.wire import PROTOCOL_VERSION, Goodbye, Hello, HelloAnswer, Pull, Pulled, Push, PushAnswer
 from wsnode.publishing import ChannelCounts, ChannelQuery, ChannelUsers, UserQuery
@@ -99,7 +100,7 @@ class MeshClient:
     def _decoded(self, decode: Callable[[bytes], T], raw: bytes) -> T:
         try:
             return decode(raw)
-        except msgspec.DecodeError as problem:
+        except UNREADABLE as problem:
             raise PeerFailed(f"it gave an answer of another form: {problem}") from None
 
     async def _post(self, address: str, body: Hello | Push | Goodbye | ChannelQuery | ShareQuery) -> bytes:
@@ -120,6 +121,6 @@ class MeshClient:
             return raw
         try:
             error = msgspec.json.decode(raw, type=ErrorAnswer).error
-        except msgspec.DecodeError:
+        except UNREADABLE:
             raise PeerFailed(f"status {response.status}") from None
         raise PeerFailed(f"status {response.status}: {error.message}", greet=error.code == HELLO_FIRST)

@@ -9,6 +9,7 @@ import aiohttp
 import msgspec
 
 from wsmesh.contract import ClusterConfig, ErrorAnswer, Heartbeat, Lease, Registration
+from wsmesh.decoding import UNREADABLE
 
 T = TypeVar("T")
 
@@ -68,7 +69,7 @@ class RegistryClient:
     def _decoded(self, raw: bytes, shape: type[T]) -> T:
         try:
             return msgspec.json.decode(raw, type=shape)
-        except msgspec.DecodeError as problem:
+        except UNREADABLE as problem:
             raise RegistryUnreachable(f"it gave an answer of another form: {problem}") from None
 
     async def _request(
@@ -106,6 +107,6 @@ class RegistryClient:
             raise RegistryUnreachable(f"{url} answered with status {response.status}")
         try:
             error = msgspec.json.decode(raw, type=ErrorAnswer).error
-        except msgspec.DecodeError:
+        except UNREADABLE:
             raise RegistryUnreachable(f"{url} answered with status {response.status}") from None
         raise RegistryRefused(error.code, error.message)

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from wsmesh.contract import ClusterConfig
+from wsmesh.decoding import UNREADABLE
 from wsmesh.settings import SettingsError
 from wsnode.domain.messages import StreamId, stream_id
 
@@ -63,7 +64,7 @@ class StateDir:
         """The last configuration that was kept, or None; a broken file counts as none."""
         try:
             return msgspec.json.decode((self._path / "config.json").read_bytes(), type=ClusterConfig)
-        except (OSError, msgspec.DecodeError):
+        except (OSError, *UNREADABLE):
             return None
 
     def keep_config(self, config: ClusterConfig) -> None:

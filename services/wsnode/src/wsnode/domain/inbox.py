@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from wsmesh.decoding import UNREADABLE
 from wsnode.domain.log import StreamLog
 from wsnode.domain.messages import Message, StreamId, message_of
 
@@ -97,7 +98,7 @@ class Inbox:
         for seq, raw in enumerate(raws, after + 1):
             try:
                 message = message_of(raw)
-            except msgspec.DecodeError as problem:
+            except UNREADABLE as problem:
                 raise Malformed(f"message {seq}: {problem}") from None
             if message.seq != seq:
                 raise Malformed(f"message {message.seq} stands where {seq} was expected")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 from msgspec import Raw, Struct
 
+from wsmesh.decoding import UNREADABLE
+
 if TYPE_CHECKING:
     from wsnode.domain.session import Session
 
@@ -46,7 +48,7 @@ def member_of(channel_data: str) -> Member:
     """Read a `channel_data`: `{"user_id": …, "user_info": …}`. A number as id becomes text. Raises WrongMember."""
     try:
         _anything(channel_data)  # all of it: what is passed on as text must be good for those who get it
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         raise WrongMember('"channel_data" is not valid JSON') from None
     try:
         data = _channel_data(channel_data)

@@ -333,7 +333,9 @@ class Mesh:
         effects = self._mended(self.streams.pushed(node, push, now), now)
         if push.position:
             effects.append(PeerConnections(node, push.connections))
-            peer.position, peer.floors = push.position, push.floors
+            peer.position = push.position
+            # An answer that was written after the push may have come before it: a floor once told stays.
+            peer.floors |= {stream: max(seq, peer.floors.get(stream, 0)) for stream, seq in push.floors.items()}
             self.streams.hear(node, push.position, now)
         if peer.state != "up":
             peer.retry_at = min(peer.retry_at, now)  # it lives: try it at once

@@ -130,7 +130,7 @@ _envelope = msgpack.Decoder(_Envelope).decode
 
 
 def message_of(raw: Raw | bytes) -> Message:
-    """Read a message as it travels; one of a kind that a newer version made is Unknown. Raises msgspec.DecodeError."""
+    """Read a message as it travels; one of a kind that a newer version made is Unknown. Raises one of UNREADABLE."""
     try:
         return _message(raw)
     except ValidationError:

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from wsmesh.channels import kind_of, problem_with
 from wsmesh.contract import App
+from wsmesh.decoding import UNREADABLE
 from wsnode.domain.directory import Directory
 from wsnode.domain.messages import Event
 from wsnode.domain.refused import Refused
@@ -63,7 +64,7 @@ def decode(body: bytes, shape: type[T]) -> T:
         if missing:
             field, message = f"{field}.{missing[1]}".removeprefix("."), "this field is required"
         raise Refused(400, "invalid_body", message, field or None) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         raise Refused(400, "invalid_json", "the body is not valid JSON") from None
 
 

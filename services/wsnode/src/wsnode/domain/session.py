@@ -9,6 +9,7 @@ import msgspec
 
 from wsmesh import signature
 from wsmesh.contract import App
+from wsmesh.decoding import UNREADABLE
 from wsnode.domain import close_codes
 from wsnode.domain.close_codes import Close
 from wsnode.domain.frames import error, subscription_error, system_event
@@ -95,7 +96,7 @@ class Session:
             return Reply([], close_codes.UNKNOWN_APP)
         try:
             message = _decode(text)
-        except (msgspec.DecodeError, RecursionError):
+        except UNREADABLE:
             return Reply([error("The message is not valid JSON")])
         if not isinstance(message, dict) or not isinstance(message.get("event"), str):
             return Reply([error('A message is a JSON object with a string "event"')])
@@ -175,7 +176,7 @@ def _object(data: object) -> dict[str, Any] | None:
     if isinstance(data, str):
         try:
             data = _decode(data) if data else None
-        except (msgspec.DecodeError, RecursionError):
+        except UNREADABLE:
             return None
     if data is None:
         return {}

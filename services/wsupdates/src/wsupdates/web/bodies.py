@@ -7,6 +7,7 @@ from typing import Any, TypeVar, get_type_hints
 
 import msgspec
 
+from wsmesh.decoding import UNREADABLE
 from wsupdates.domain.refusals import Refusal
 
 T = TypeVar("T")
@@ -29,10 +30,10 @@ def parse(body: bytes) -> Any:
         raise Refusal(422, "schema", "text may not hold the character U+0000")
     try:
         return msgspec.json.decode(body)
-    except msgspec.DecodeError as problem:
-        raise Refusal(400, "not_json", f"the body must be JSON: {problem}") from None
     except RecursionError:
         raise Refusal(400, "not_json", "the body must be JSON: it is nested too deeply") from None
+    except UNREADABLE as problem:
+        raise Refusal(400, "not_json", f"the body must be JSON: {problem}") from None
 
 
 def convert(value: Any, kind: type[T]) -> T:
