@@ -6,6 +6,8 @@ import asyncio
 import socket
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from tests.support.mesh_ends import CLUSTER_KEY, End, mesh_end
 from tests.support.mesh_network import event
@@ -120,6 +122,46 @@ async def test_a_second_process_with_the_same_node_id_is_told() -> None:
     async with mesh_end("a") as a, mesh_end("a") as other:
         with pytest.raises(PeerFailed, match=r"status 409: this is that node, .* see NODE_ID"):
             await other.client.send(a.address, other.service.mesh._hello())
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (200, b"\x07", "it gave an answer of another form: Expected `object`, got `int`"),
+        (200, b"", "it gave an answer of another form: Input data was truncated"),
+        (
+            200,
+            b"\x81\xa6stream\xa1\xff",
+            "it gave an answer of another form: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte",
+        ),
+        (
+            200,
+            b"\x81\xa4more" + b"\x91" * 90_000,
+            "it gave an answer of another form: maximum recursion depth exceeded while deserializing an object",
+        ),
+        (503, b'{"error": {"code": "\xff"', "status 503"),
+        (503, b"<html>", "status 503"),
+    ],
+    ids=range(6),
+)
+async def test_an_answer_that_no_node_gives_is_a_failure(status: int, body: bytes, said: str) -> None:
+    """Whatever a peer answers, the request ends, with a reason."""
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=status, body=body)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    client = MeshClient(cluster_key=CLUSTER_KEY, timeout=30, tls=None)
+    async with TestServer(app) as server:
+        await client.open()
+        try:
+            with pytest.raises(PeerFailed) as caught:
+                await client.send(str(server.make_url("")).rstrip("/"), Push("a~1", 1, 0, [], {}, {}))
+        finally:
+            await client.close()
+    assert str(caught.value) == said
+    assert not caught.value.greet
 
 
 async def test_a_peer_that_does_not_answer_in_time() -> None:
