@@ -29,6 +29,8 @@ class Publisher:
     def __init__(self, clock: Clock, random: Random, model: Model, choose: Callable[[], Node | None]) -> None:
         self.loss = 0.0
         """Of its requests, and of the answers to them."""
+        self.active_at = 0.0
+        """When a node last got an event of it."""
         self._clock, self._random, self._model, self._choose = clock, random, model, choose
         self._number = 0
 
@@ -67,6 +69,7 @@ class Publisher:
             if node.draining or not node.ready:
                 self._clock.after(self._delay(), failed)
             else:
+                self.active_at = self._clock.now
                 node.publish(publish.event, publish.acks, settled)
 
         if node is not None and not self._lost():

@@ -48,7 +48,7 @@ def play(seed: int, script: Sequence[Step] | None = None, *, made: Callable[[Wor
         HAPPENINGS[step.kind](world, Random(step.seed))
         world.run(step.wait)
     world.heal()
-    world.run(QUIET_SECONDS)
+    world.rest(QUIET_SECONDS)
     world.check_quiet()
     world.check_resume()
     return world

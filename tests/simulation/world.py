@@ -29,6 +29,9 @@ seconds, and one tells who is there.
 USERS = ("ann", "ben")
 """Fewer than there may be clients: a user may be there several times."""
 
+REST_SECONDS = 0.5
+"""An event that is older has reached every node, once all faults have ended."""
+
 APP = App(
     id="a",
     key="key",
@@ -153,6 +156,12 @@ class World:
             client.rate = 0.0
             client.cut(0.0)
         self.say(f"heal: {sorted(self.nodes)} run, {[client.name for client in self.clients if client.away]} are away")
+
+    def rest(self, seconds: float) -> None:
+        """Let so much time pass, and then until what was published again last has reached every node."""
+        self.run(seconds)
+        while self.clock.now - self.publisher.active_at < REST_SECONDS:
+            self.run(REST_SECONDS)
 
     def fingerprint(self) -> int:
         """Tells two runs apart that differ in anything."""
