@@ -177,8 +177,8 @@ async def eventually(question: Any, wanted: Any, seconds: float) -> None:
         raise AssertionError(f"after {seconds} s: found {found}, expected {wanted}") from None
 
 
-async def all_serving(addresses: Iterable[str], seconds: float = 90) -> None:
-    """Wait until every HAProxy sends clients to just these nodes."""
+async def all_serving(addresses: Iterable[str], seconds: float = 180) -> None:
+    """Wait until every HAProxy sends clients to just these nodes; who lost its lease is back with cron's next run."""
     wanted = set(addresses)
     for balancer in BALANCERS.values():
         await eventually(lambda balancer=balancer: up(balancer), wanted, seconds)
