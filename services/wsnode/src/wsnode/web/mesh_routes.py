@@ -9,6 +9,7 @@ import msgspec
 from sanic import HTTPResponse, Request, Sanic
 
 from wsmesh.contract import error_answer
+from wsmesh.decoding import UNREADABLE
 from wsmesh.signature import same
 from wsnode.adapters.mesh_client import CONTENT_TYPE, HELLO_FIRST, PATHS, STREAMS_PATH, VERSION_HEADER
 from wsnode.domain.inbox import Malformed
@@ -88,10 +89,10 @@ def mesh_app(
             async def handler(request: Request[Any, Any]) -> HTTPResponse:
                 try:
                     answer = handle(decode(request.body))
-                except (msgspec.DecodeError, UnicodeDecodeError, Malformed) as problem:
-                    return failure(400, "malformed", str(problem))
                 except RecursionError:
                     return failure(400, "malformed", "it is nested too deeply")
+                except (*UNREADABLE, Malformed) as problem:
+                    return failure(400, "malformed", str(problem))
                 except UnknownStream as problem:
                     return failure(409, HELLO_FIRST, f"this run does not know the stream {problem}; say hello first")
                 except SameNode as problem:
