@@ -138,6 +138,14 @@ class Site:
         """The state of each node that the registry knows."""
         return {node["id"]: node["state"] for node in (await self.ask("nodes"))["nodes"]}
 
+    async def all_ready(self) -> None:
+        """Wait until every node has told the registry that it is ready."""
+
+        async def states() -> set[str]:
+            return set((await self.states()).values())
+
+        await eventually(states, {"ready"}, 60)
+
     async def app_is_known(self, nodes: Iterable[str]) -> None:
         """Wait until each node knows the app."""
         official = Pusher(app_id=self.app.id, key=self.app.key, secret=self.app.secret)
@@ -151,7 +159,7 @@ class Site:
                     ) as answer:
                         return answer.status
 
-                await eventually(status, 200, 10)
+                await eventually(status, 200, 60)
 
     async def play(self, playbook: str, *options: str) -> str:
         """Run a playbook as an operator does, for its output. Raises Failed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.hosts.site.site import BALANCERS, REGISTRY, Failed, Site, all_serving, eventually, on, run, shell, up
+from tests.hosts.site.site import BALANCERS, REGISTRY, Failed, Site, all_serving, on, run, shell, up
 from tests.support.listening import listening
 
 RECAP = re.compile(r"^(\S+)\s*:\s*ok=\d+\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
@@ -69,11 +69,7 @@ async def test_the_registry_is_lost_and_comes_back(site: Site, nodes: set[str], 
     await site.play("restore.yml", *backups)
     assert site.app.key in {app["key"] for app in (await site.ask("apps"))["apps"]}
     await all_serving(nodes)
-
-    async def states() -> set[str]:
-        return set((await site.states()).values())
-
-    await eventually(states, {"ready"}, 30)
+    await site.all_ready()
     for balancer in BALANCERS.values():
         assert await up(balancer) == nodes
 
