@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zlib
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -92,7 +93,7 @@ def restore(backup: Path) -> None:
         for suffix in ("-wal", "-shm"):
             Path(f"{database()}{suffix}").unlink(missing_ok=True)
         part.replace(database())
-    except OSError as problem:
+    except (OSError, EOFError, zlib.error) as problem:
         raise Failed(f"{backup} is not a backup of SQLite: {problem}") from None
     finally:
         part.unlink(missing_ok=True)
